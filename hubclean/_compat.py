@@ -1,0 +1,79 @@
+"""Optional packages, and the private names of scikit-learn that hubclean uses.
+
+Everything that may move between versions of another package is imported here, and
+nowhere else. It imports only `hubclean.exceptions`.
+"""
+
+import importlib
+
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._tags import get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+from hubclean.exceptions import MissingPackageError
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "MetadataRouter",
+    "MethodMapping",
+    "StrOptions",
+    "_check_feature_names",
+    "_check_n_features",
+    "_fit_context",
+    "_get_output_config",
+    "_routing_enabled",
+    "get_tags",
+    "process_routing",
+    "require",
+    "validate_parameter_constraints",
+]
+
+
+def require(package, *, extra, by):
+    """Import an optional package, or say how to install it.
+
+    Parameters
+    ----------
+    package : str
+        Import name, ``"deeplake"`` for example; dotted names import a submodule.
+    extra : str
+        The extra of hubclean that installs it, ``"hub"`` for example.
+    by : str
+        Who asks for it, named in the message.
+
+    Returns
+    -------
+    module : module
+        The imported package.
+
+    Raises
+    ------
+    MissingPackageError
+        If the package is not installed, or an import inside it fails.
+
+    Examples
+    --------
+    >>> require("json", extra="hub", by="an example").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as exc:
+        raise MissingPackageError(
+            f"{by} needs the package {package.partition('.')[0]!r}, which cannot be "
+            f"imported ({exc}). Install it with: pip install 'hubclean[{extra}]'"
+        ) from exc

@@ -1,0 +1,172 @@
+"""Rows of any X: how many there are, take some of them, recognise them again.
+
+An X is whatever the estimator inside accepts: an array of any dimension, a list, a
+data frame, a sparse matrix, or a lazy column, which follows `LazyColumn`.
+
+It imports only `hubclean._compat` and `hubclean.exceptions`.
+"""
+
+import hashlib
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+_BLOCK_BYTES = 1 << 24
+_DIGEST = np.dtype("S16")
+
+
+@runtime_checkable
+class LazyColumn(Protocol):
+    """A column of a dataset that is read batch by batch, never whole by itself.
+
+    ``column[indices]`` gives a lazy subset for an array of positions, a mask or a
+    slice; ``column[indices, ...]`` does the same, as scikit-learn asks.
+    ``np.asarray(column)`` reads all of it. It pickles by address.
+    """
+
+    #: (n_rows, *row_shape); None for a dimension that varies from row to row.
+    shape: tuple
+    #: Type of one element of what `read` gives.
+    dtype: Any
+    #: Strings that tell dataset, version and tensor; equal means equal content.
+    identity: tuple
+    #: Position of every row in the dataset, shape (n_rows,).
+    row_ids: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index) -> "LazyColumn": ...
+
+    def read(self, indices=None) -> np.ndarray:
+        """Rows at these positions of this column (all when None) as an array.
+
+        Rows of different shapes come as a 1-D array of objects.
+        """
+        ...
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray: ...
+
+
+def is_lazy(X):
+    """Whether X is a lazy column.
+
+    Examples
+    --------
+    >>> is_lazy(np.zeros((2, 3)))
+    False
+    """
+    return all(hasattr(X, name) for name in ("identity", "row_ids", "read", "shape"))
+
+
+def n_rows(X):
+    """Number of rows of X.
+
+    Examples
+    --------
+    >>> n_rows([[1, 2], [3, 4], [5, 6]])
+    3
+    """
+    return _num_samples(X)
+
+
+def take_rows(X, indices):
+    """Rows of X at some positions, in the container that X came in.
+
+    Examples
+    --------
+    >>> take_rows(["a", "b", "c"], [2, 0])
+    ['c', 'a']
+    """
+    if is_lazy(X):
+        return X[np.asarray(indices)]
+    return _safe_indexing(X, indices)
+
+
+def row_digests(X):
+    """Recognise rows again: equal rows have equal digests, in any order or subset.
+
+    Numbers are compared by value, so a row of a list equals the row of an array of
+    another dtype. Lazy columns are known by dataset, version and position, and are
+    not read.
+
+    Parameters
+    ----------
+    X : array-like, data frame, sparse matrix or lazy column of n_samples rows
+        Rows of any shape.
+
+    Returns
+    -------
+    digests : ndarray of bytes, shape (n_samples,)
+        Sixteen bytes for each row.
+
+    Examples
+    --------
+    >>> digests = row_digests([[1, 2], [3, 4], [1.0, 2.0]])
+    >>> bool(digests[0] == digests[2]), bool(digests[0] == digests[1])
+    (True, False)
+    """
+    if is_lazy(X):
+        prefix = repr(X.identity).encode()
+        return _digest(prefix + b"%d" % i for i in np.asarray(X.row_ids).tolist())
+    if sparse.issparse(X):
+        return _digest(_sparse_row_bytes(X))
+    if hasattr(X, "iloc") or (hasattr(X, "columns") and hasattr(X, "to_pandas")):
+        return _frame_digests(X)
+    array = np.asarray(X)
+    if array.dtype.kind in "biufc" and array.dtype.itemsize:
+        return _digest(_numeric_row_bytes(array))
+    return _object_digests(array)
+
+
+def _digest(chunks):
+    """Hash one chunk of bytes after another."""
+    digests = [hashlib.blake2b(chunk, digest_size=16).digest() for chunk in chunks]
+    # A fixed-width bytes dtype drops trailing zero bytes of both sides alike.
+    return np.array(digests, dtype=_DIGEST)
+
+
+def _numeric_row_bytes(array):
+    """Bytes of each row as float64, so that equal numbers have equal bytes."""
+    kind = np.complex128 if array.dtype.kind == "c" else np.float64
+    row_bytes = 8 * int(np.prod(array.shape[1:], dtype=np.int64)) or 8
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    for start in range(0, len(array), step):
+        block = np.ascontiguousarray(array[start : start + step], dtype=kind) + 0.0
+        for row in block:  # adding 0.0 turned -0.0 into 0.0
+            yield row.tobytes()
+
+
+def _sparse_row_bytes(X):
+    """Bytes of the stored, non-zero entries of each row."""
+    rows = sparse.csr_array(X, dtype=np.float64, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    indices = rows.indices.astype(np.int64, copy=False)
+    for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
+        yield indices[start:stop].tobytes() + rows.data[start:stop].tobytes()
+
+
+def _frame_digests(X):
+    """Hash the rows of a data frame or series; numeric ones as the array they hold."""
+    frame = X if hasattr(X, "iloc") else X.to_pandas()
+    frame = pd.DataFrame(frame)
+    if all(
+        isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in frame.dtypes
+    ):
+        return _digest(_numeric_row_bytes(frame.to_numpy(dtype=np.float64)))
+    try:
+        hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    except TypeError:  # a column of lists, say
+        return _digest(repr(row).encode() for row in frame.itertuples(index=False))
+    return hashed.view("S8").astype(_DIGEST)
+
+
+def _object_digests(array):
+    """Hash rows of text or of Python objects."""
+    if array.ndim <= 2 and array.dtype.kind in "OUST":
+        return _frame_digests(pd.DataFrame(array.astype(object)))
+    return _digest(repr(row.tolist()).encode() for row in array)

@@ -1,0 +1,54 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from hubclean._rows import n_rows, row_digests, take_rows
+
+NUMBERS = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        np.asarray,
+        np.ndarray.tolist,
+        np.float32,
+        np.int64,
+        np.asfortranarray,
+        pd.DataFrame,
+        lambda X: pd.DataFrame(X).astype({0: int}),
+    ],
+)
+def test_equal_numbers_have_equal_digests_in_every_container(container):
+    np.testing.assert_array_equal(row_digests(container(NUMBERS)), row_digests(NUMBERS))
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        NUMBERS,
+        sparse.csr_matrix(NUMBERS),
+        sparse.csc_array(NUMBERS),
+        np.array(["a", "a", "b", "ä"]),
+        ["a", "a", "b", "ä"],
+        pd.DataFrame({"n": [1, 1, 2, 1], "s": ["x", "x", "x", "y"]}),
+        pd.DataFrame({"l": [[1], [1], [2], [3]]}),
+        pd.Series(["a", "a", "b", "ä"]),
+        NUMBERS.reshape(4, 2, 1).astype(np.uint8),
+    ],
+    ids=lambda X: type(X).__name__,
+)
+def test_rows_are_recognised_in_any_order(X):
+    digests = row_digests(X)
+    order = np.array([3, 0, 2])
+    np.testing.assert_array_equal(row_digests(take_rows(X, order)), digests[order])
+    assert len(digests) == n_rows(X) == 4
+    assert digests[0] == digests[1]
+    assert len(set(digests.tolist())) == 3
+
+
+def test_sparse_rows_ignore_how_zeros_are_stored():
+    stored = sparse.csr_matrix(([0.0, 5.0], ([0, 0], [0, 1])), shape=(1, 3))
+    plain = sparse.csr_matrix(np.array([[0.0, 5.0, 0.0]]))
+    assert row_digests(stored)[0] == row_digests(plain)[0]
