@@ -158,7 +158,7 @@ def round_rows(values):
 
     Examples
     --------
-    >>> round_rows(np.array([[0.4, 0.4, 1.2], [1.0, 2.0, 3.0]]))
+    >>> round_rows(np.array([[0.45, 0.35, 1.2], [1.0, 2.0, 3.0]]))
     array([[1, 0, 1],
            [1, 2, 3]])
     """

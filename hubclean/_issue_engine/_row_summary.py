@@ -79,7 +79,8 @@ def summarise_rows(labels, pred_probs, *, n_jobs=None):
 
     Examples
     --------
-    >>> summary = summarise_rows(np.array([0, 1]), np.array([[.2, .7, .1], [.3, .6, .1]]))
+    >>> p = np.array([[.2, .7, .1], [.3, .6, .1]])
+    >>> summary = summarise_rows(np.array([0, 1]), p)
     >>> summary.best_class, summary.agrees
     (array([1, 0], dtype=int32), array([False,  True]))
     """
