@@ -150,7 +150,9 @@ class LabelQualityDisplay:
         ax.set(xlim=(0, 1), xlabel="label quality", ylabel="rows")
         if self.not_judged:
             ax.set_xlabel(f"label quality ({self.not_judged:,} rows not judged)")
-        ax.legend(frameon=False, loc="upper center", ncols=2)
-        ax.margins(y=0.18)
+        ax.legend(
+            frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0
+        )
+        ax.margins(y=0.1)
         quiet_frame(ax)
         return self

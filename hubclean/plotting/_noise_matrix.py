@@ -118,7 +118,7 @@ class NoiseMatrixDisplay:
         wrong = np.ma.masked_where(np.eye(n_classes, dtype=bool), self.noise_matrix)
         top = float(wrong.max()) if wrong.count() else 0.0
         self.im_ = ax.imshow(wrong, cmap="Oranges", vmin=0, vmax=top or 1.0)
-        self.im_.cmap.set_bad("#eef1f5")
+        ax.set_facecolor("#eef1f5")
         self.figure_.colorbar(self.im_, ax=ax, shrink=0.8, label="share labelled wrong")
         names = [shorten(name, 18) for name in self.class_names]
         step = max(1, n_classes // 30)

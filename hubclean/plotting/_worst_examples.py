@@ -174,13 +174,14 @@ class WorstExamplesDisplay:
         if self.kind == "image":
             n_cols = n_cols or min(max(n, 1), 6 if n <= 24 else 8)
             n_lines = max(1, -(-n // n_cols))
-            size = (n_cols * _TILE_INCHES[0], n_lines * _TILE_INCHES[1] + 0.45)
+            size = (n_cols * _TILE_INCHES[0], n_lines * _TILE_INCHES[1] + 0.6)
         else:
             size = (9.0, 0.9 + 0.34 * n)
         if ax is None:
             _, ax = plt.subplots(figsize=size)
             top = 1 - 0.5 / size[1]
-            ax.figure.subplots_adjust(0.02, 0.01, 0.98, top, 0.1, 0.1)
+            bottom = (0.5 if self.kind == "image" else 0.1) / size[1]
+            ax.figure.subplots_adjust(0.02, bottom, 0.98, top)
         self.ax_, self.figure_ = ax, ax.figure
         ax.set_axis_off()
         ax.set_title(self._title(), loc="left", fontsize=11, color=INK)
@@ -203,7 +204,7 @@ class WorstExamplesDisplay:
         """One small axes per image inside the place of `ax`, captions under them."""
         grid = ax.get_subplotspec()
         if grid is not None:
-            grid = grid.subgridspec(n_lines, n_cols, wspace=0.12, hspace=0.42)
+            grid = grid.subgridspec(n_lines, n_cols, wspace=0.12, hspace=0.45)
         axes = []
         for i, image in enumerate(self.content):
             line, column = divmod(i, n_cols)
@@ -276,7 +277,7 @@ class WorstExamplesDisplay:
         if self.kind == "table":
             cells = self.content[i][:_MOST_COLUMNS]
             return [shorten(cell, 72 // max(1, len(cells))) for cell in cells]
-        return [shorten(self.content[i], 74)]
+        return [shorten(self.content[i], 62)]
 
 
 def _style(color, ax):
