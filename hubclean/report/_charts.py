@@ -6,7 +6,7 @@ nothing from hubclean.
 
 import math
 
-_WIDTH, _HEIGHT = 560, 190
+_WIDTH, _HEIGHT = 380, 150
 _BARS = 12
 
 
@@ -87,7 +87,7 @@ def _per_class(classes):
 
 
 def _noise(summary):
-    """Cells of the heat map, strength in [0, 1] by the largest share off the diagonal."""
+    """Cells of the heat map, coloured by the largest share off the diagonal."""
     matrix = summary["noise_matrix"]
     if matrix is None:
         return None

@@ -22,7 +22,7 @@
   function store() {
     unsaved = true;
     try {
-      const entries = [...decisions].map(([row, d]) => [row, d.d, d.k]);
+      const entries = [...decisions].map(([row, d]) => d.d === "relabel" ? [row, d.d, d.k] : [row, d.d]);
       localStorage.setItem(storeKey, JSON.stringify({ entries, foreign }));
       unsaved = false;
     } catch {
@@ -43,7 +43,7 @@
       if (!given.has(row) || !["keep", "relabel", "prune"].includes(d)) continue;
       if (d === "relabel" && !classes[k]) continue;
       history.push([row, undefined]);
-      decisions.set(row, { d, k });
+      decisions.set(row, d === "relabel" ? { d, k } : { d });
     }
     foreign = Array.isArray(kept.foreign) ? kept.foreign : [];
   }
@@ -112,7 +112,7 @@
   function decided(s) {
     const d = decisions.get(s.row);
     if (!d) return "";
-    return { keep: "kept", prune: "pruned", relabel: "→ " + (d.k === undefined ? "" : classes[d.k].name) }[d.d];
+    return d.d === "relabel" ? "→ " + classes[d.k].name : d.d === "keep" ? "kept" : "pruned";
   }
 
   function tile(i, p) {
@@ -229,7 +229,7 @@
     store();
     const node = byId("suspect-" + found[place]);
     if (node) mark(node, s);
-    const done = `Row ${number.format(s.row)} ${decided(s)}. ${byIdProgress()}`;
+    const done = `Row ${number.format(s.row)} ${decided(s)}. ${progressText()}`;
     if (place < found.length - 1) place += 1;
     show(true);
     const now = suspects[found[place]];
@@ -237,7 +237,7 @@
       : `${done} Now row ${number.format(now.row)}: given ${classes[now.given].name}, predicted ${classes[now.predicted].name}.`;
   }
 
-  function byIdProgress() {
+  function progressText() {
     return `${number.format(decisions.size)} of ${number.format(suspects.length)} decided.`;
   }
 
@@ -253,7 +253,7 @@
     shownPage = -1;
     panelShows = -1;
     show(true);
-    byId("status").textContent = `Undone: row ${number.format(row)}. ${byIdProgress()}`;
+    byId("status").textContent = `Undone: row ${number.format(row)}. ${progressText()}`;
   }
 
   function go(to) {
@@ -338,18 +338,18 @@
     }
     foreign = [...foreign.filter((a) => !elsewhere.some((b) => b[0] === a[0])), ...elsewhere];
     store();
-    goOn();
+    goOn(true);
     say(`${number.format(taken)} decisions loaded from ${name}.` +
       (elsewhere.length ? ` ${number.format(elsewhere.length)} more are for rows that are not in this report; they are exported again.` : "") +
       (refused ? ` ${number.format(refused)} lines do not fit this report and were left out.` : ""));
   }
 
-  function goOn() {
+  function goOn(move) {
     const open = found.findIndex((i) => !decisions.has(suspects[i].row));
     place = open < 0 ? 0 : open;
     shownPage = -1;
     panelShows = -1;
-    show(true);
+    show(move);
   }
 
   // ---- Keys and clicks. ----
@@ -445,6 +445,6 @@
   restore();
   options();
   byId("overview").open = window.innerHeight > 700 && window.innerWidth > 900 && decisions.size === 0;
-  goOn();
+  goOn(decisions.size > 0);
   document.documentElement.dataset.ready = "true";
 })();
