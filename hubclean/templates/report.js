@@ -122,9 +122,12 @@
     node.setAttribute("role", "option");
     node.dataset.place = p;
     const names = element("div", "names");
-    names.append(element("span", "from", classes[s.given].name), element("span", "to", "→ " + classes[s.predicted].name));
+    const unseen = (text) => element("span", "hidden", text);
+    names.append(unseen("given "), element("span", "from", classes[s.given].name),
+      unseen(", predicted "), element("span", "to", "→ " + classes[s.predicted].name));
     const small = element("div", "small");
-    small.append(element("span", "", quality(s)), element("span", "", "row " + number.format(s.row)));
+    const rowName = element("span", "", "row " + number.format(s.row));
+    small.append(unseen(", quality "), element("span", "", quality(s)), unseen(", "), rowName);
     const shown = content(i, false);
     node.append(...(kind === "image" ? [shown, names, small] : [names, shown, small]));
     mark(node, s);
@@ -137,9 +140,6 @@
     if (old) old.remove();
     node.classList.toggle("pruned", Boolean(d) && d.d === "prune");
     if (d) node.append(element("span", "badge " + d.d, decided(s)));
-    node.setAttribute("aria-label",
-      `Row ${number.format(s.row)}${s.name ? ", " + s.name : ""}: given ${classes[s.given].name}, ` +
-      `predicted ${classes[s.predicted].name}, quality ${quality(s)}, ${decided(s) || "not decided"}`);
   }
 
   function show(move) {

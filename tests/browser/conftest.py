@@ -148,10 +148,11 @@ class Page:
 
 
 @pytest.fixture
-def page(driver, downloads, request):
+def page(driver, downloads):
     page = Page(driver, downloads)
     yield page
     problems = page.errors()
+    page.script("try { localStorage.clear() } catch { }")
     driver.get("about:blank")
     assert not problems
 

@@ -135,7 +135,8 @@ def test_keys_can_be_switched_off_and_leave_text_fields_alone(page, report):
     page.open(report)
     page.find("#search").send_keys("kkp")
     assert page.text("#progress-text") == "0 of 90 decided"
-    page.find("#search").clear()
+    page.wait(lambda: page.find("#nothing").is_displayed())
+    page.find("#clear").click()
     page.find("#keys summary").click()
     page.find("#keys-on").click()
     page.find("#keys summary").send_keys("k")
