@@ -4,6 +4,7 @@
 `create_tensors` writes the result into it, and `clean_view` filters it.
 """
 
+from hubclean.hub._corrections import apply_decisions
 from hubclean.hub._label_tensors import create_tensors, read_label_issues
 from hubclean.hub._memory import InMemoryDataset
 from hubclean.hub._open import open
@@ -13,6 +14,7 @@ from hubclean.hub._view import clean_view
 __all__ = [
     "HubSource",
     "InMemoryDataset",
+    "apply_decisions",
     "clean_view",
     "create_tensors",
     "open",

@@ -87,6 +87,9 @@ class Store(Protocol):
     def read_bytes(self, name, rows):
         """Rows of an encoded image column as the bytes of image files."""
 
+    def decode_row(self, name, row):
+        """Pixels of one image as the dataset itself decodes it; None if it cannot."""
+
     def metadata(self, name):
         """Plain dict stored with a column."""
 
@@ -96,8 +99,14 @@ class Store(Protocol):
     def branch_names(self):
         """Names of the branches of the dataset."""
 
-    def select(self, rows):
-        """View of these rows in the dataset's own manner, to train on."""
+    def is_empty_branch_of(self, name, version):
+        """Whether a branch starts at this version and has no commit of its own."""
+
+    def select(self, rows, flags=None):
+        """View of these rows in the dataset's own manner, to train on.
+
+        `flags` may name a boolean column that is False in just these rows.
+        """
 
     def head(self):
         """Read-only store of the newest commit of this branch."""

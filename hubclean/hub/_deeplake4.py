@@ -17,6 +17,7 @@ _OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
+_UNION_PARTS = 100
 
 
 def _deeplake():
@@ -126,19 +127,14 @@ class DeepLake4Store:
             return False
         return all(v.id.startswith(_NO_COMMIT) for v in branch.open().history)
 
-    def select(self, rows):
-        ranges = _as_ranges(rows)
-        tests = [
-            f"ROW_NUMBER() == {low}"
-            if low == high
-            else f"(ROW_NUMBER() >= {low} and ROW_NUMBER() <= {high})"
-            for low, high in ranges
+    def select(self, rows, flags=None):
+        if flags is not None:
+            return self._dataset.query(f'select * where "{flags}" == false')
+        parts = [
+            f"(select * limit {high - low + 1} offset {low})"
+            for low, high in _as_ranges(rows)
         ]
-        return self._dataset.query(f"select * where {' or '.join(tests) or 'false'}")
-
-    def query(self, text):
-        """View of the rows that a TQL query finds."""
-        return self._dataset.query(text)
+        return self._dataset.query(_union(parts) or "select * where false")
 
     # -- moving
 
@@ -182,7 +178,7 @@ class DeepLake4Store:
         column = self._dataset[name]
         with _explained(self._address):
             for row, value in zip(rows, values, strict=True):
-                column[int(row) : int(row) + 1] = value[np.newaxis]
+                column[int(row) : int(row) + 1] = [value]
 
     def delete_rows(self, rows):
         with _explained(self._address):
@@ -316,7 +312,7 @@ def _column_info(dataset, column):
     dtype = column.dtype
     kind = _KINDS.get(dtype.kind.name, "array")
     element = _element_type(str(dtype.data_type))
-    if kind == "array" and element == object:
+    if kind == "array" and element == np.dtype(object):
         kind = "object"
     names = None
     if kind == "class_label":
@@ -348,12 +344,21 @@ def _new_type(kind, dtype):
         return types.ClassLabel(dtype.name)
     if kind == "text":
         return types.Text()
-    return types.Bool() if dtype == bool else dtype.name
+    return types.Bool() if dtype.kind == "b" else dtype.name
 
 
 def _plain(metadata):
     """Metadata as a dict of plain Python values."""
     return {key: metadata[key] for key in metadata.keys()}  # noqa: SIM118
+
+
+def _union(parts):
+    """Query for the union of many; nested, since a long chain exhausts the parser."""
+    if len(parts) <= _UNION_PARTS:
+        return " union ".join(parts)
+    step = -(-len(parts) // _UNION_PARTS)
+    chunks = [parts[i : i + step] for i in range(0, len(parts), step)]
+    return " union ".join(f"(select * from ({_union(chunk)}))" for chunk in chunks)
 
 
 def _as_ranges(rows):

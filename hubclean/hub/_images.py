@@ -18,7 +18,7 @@ from hubclean._compat import require
 _SAME_AS_DEEP_LAKE = ("RGB", "L", "RGBA", "LA")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _pool(n_threads, pid):
     """Threads of one process; a forked child has none of its parent's."""
     return concurrent.futures.ThreadPoolExecutor(n_threads, "hubclean-decode")

@@ -5,6 +5,7 @@ the dataset as it was, or with the whole result.
 """
 
 import hashlib
+import json
 import logging
 
 import numpy as np
@@ -21,6 +22,7 @@ TENSORS = tuple(
     for name in ("is_label_issue", "label_quality", "predicted_labels")
 )
 COLUMNS = tuple(name.partition("/")[2] for name in TENSORS)
+KEY = "hubclean"
 _MESSAGE = "hubclean create_tensors"
 _logger = logging.getLogger("hubclean")
 
@@ -134,7 +136,7 @@ def read_label_issues(dataset, branch=None, *, creds=None):
     flags, quality, predicted = (
         np.asarray(store.read(name, np.arange(store.n_rows))) for name in TENSORS
     )
-    provenance = store.metadata(TENSORS[0]).get("hubclean") or {}
+    provenance = record_in(store, TENSORS[0], KEY)
     if provenance.get("predicted_are_names"):
         names = np.array(store.columns[TENSORS[2]].class_names, dtype=object)
         predicted = names[predicted.astype(np.intp)]
@@ -144,6 +146,17 @@ def read_label_issues(dataset, branch=None, *, creds=None):
         dict(zip(COLUMNS, (flags.astype(bool), quality, predicted), strict=True))
     )
     return table, provenance
+
+
+def as_text(record):
+    """JSON text of a record: Deep Lake's metadata would turn integers into floats."""
+    return json.dumps(record, sort_keys=True, default=str)
+
+
+def record_in(store, name, key):
+    """Record stored with a column by `as_text`; empty where there is none."""
+    text = store.metadata(name).get(key)
+    return json.loads(text) if text else {}
 
 
 def newest_store(dataset, *, branch=None, creds=None):
@@ -290,7 +303,7 @@ def _write(store, columns, provenance, message):
         for name, (values, kind, class_names) in columns.items():
             if name in store.columns:
                 store.drop_column(name)
-            metadata = {"hubclean": provenance} if name == TENSORS[0] else None
+            metadata = {KEY: as_text(provenance)} if name == TENSORS[0] else None
             store.add_column(
                 name, values, kind=kind, class_names=class_names, metadata=metadata
             )

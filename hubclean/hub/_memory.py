@@ -241,7 +241,7 @@ class InMemoryStore:
             branch.base == (version.branch, version.commit) and len(branch.commits) == 1
         )
 
-    def select(self, rows):
+    def select(self, rows, flags=None):
         dataset = InMemoryDataset({})
         dataset._repository.branches["main"].states[-1] = self._tensors
         return InMemoryView(dataset, rows)

@@ -140,6 +140,6 @@ def _is_deeplake4(dataset):
 
 def _not_a_dataset(dataset):
     return DatasetError(
-        "hubclean.hub: expected a path, a URL, a dataset opened with deeplake, a source "
-        f"of hub.open, or an InMemoryDataset; got {type(dataset).__name__}."
+        "hubclean.hub: expected a path, a URL, a dataset opened with deeplake, a "
+        f"source of hub.open, or an InMemoryDataset; got {type(dataset).__name__}."
     )

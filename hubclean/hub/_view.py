@@ -40,7 +40,10 @@ def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
                 f"{store.where} has no label tensors. Pass `label_issues`, or write "
                 "them first with hub.create_tensors(dataset, label_issues)."
             )
-        flags = np.asarray(store.read(TENSORS[0], np.arange(store.n_rows)), dtype=bool)
+        stored = store.read(TENSORS[0], np.arange(store.n_rows))
+        flags = np.array([bool(flag) for flag in stored])  # None: added since
+        if isinstance(stored, np.ndarray):
+            return store.select(np.flatnonzero(~flags), flags=TENSORS[0])
     else:
         flags = _flags(label_issues)
         judged = getattr(label_issues, "attrs", {}).get("hubclean", {})
