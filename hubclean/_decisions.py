@@ -1,250 +1,386 @@
-"""Decisions that a person took in the review: read, checked, put into arrays.
+"""Decisions of a person about labels: keep, relabel, or prune.
 
-A decisions file is CSV with the columns `row`, `decision` (keep, relabel or prune),
-`new_label` (for relabel), `given_label` and `dataset_version`.
-
-It imports only `hubclean._rows` and `hubclean.exceptions`.
+A table with one row for each decision, as the report exports it, is checked here and
+applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows` and
+`exceptions`.
 """
 
+import dataclasses
 import hashlib
-from pathlib import Path
+import os
 
 import numpy as np
 import pandas as pd
 
 from hubclean._rows import n_rows, take_rows
-from hubclean.exceptions import DatasetChangedError, DatasetError, LabelsError
+from hubclean.exceptions import (
+    DatasetChangedError,
+    LabelsError,
+    ParameterError,
+    ValidationError,
+)
 
-COLUMNS = ("row", "decision", "new_label", "given_label", "dataset_version")
+#: What can be decided about a row.
 DECISIONS = ("keep", "relabel", "prune")
+_REQUIRED = ("row", "decision")
+_OPTIONAL = ("new_label", "given_label", "dataset_version")
+_NAMED = 10
 
 
-def labels_version(labels):
-    """Name the content of some labels, to know them again.
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """Checked decisions: no row twice, rows ascending."""
 
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,)
-        Given labels.
+    #: Positions in the dataset that was judged, ascending.
+    rows: np.ndarray
+    #: One of `DECISIONS` for each.
+    actions: np.ndarray
+    #: Class name or code for a relabelled row, else None.
+    new_labels: tuple
+    #: The labels that were judged, where the table has them.
+    given_labels: tuple | None = None
+    #: Version of the dataset that was judged, where the table has it.
+    dataset_version: str | None = None
+    #: What the judgement was made with, where the table has it.
+    parameters: dict = dataclasses.field(default_factory=dict)
 
-    Returns
-    -------
-    version : str
-        ``"labels-"`` and 16 hexadecimal digits. Equal labels in equal order have
-        equal versions, whatever their container.
+    def rows_to(self, action):
+        """Rows with this decision."""
+        return self.rows[self.actions == action]
 
-    Examples
-    --------
-    >>> labels_version([0, 1]) == labels_version(np.array([0, 1], dtype="uint8"))
-    True
-    """
-    texts = "\x1f".join(map(str, np.asarray(labels).tolist()))
-    digest = hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"labels-{digest[:16]}"
+    def counts(self):
+        """Return the number of rows for each decision.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"row": [4, 2], "decision": ["keep", "prune"]})
+        >>> read_decisions(table).counts()
+        {'keep': 1, 'relabel': 0, 'prune': 1}
+        """
+        return {action: int((self.actions == action).sum()) for action in DECISIONS}
 
 
 def read_decisions(decisions):
-    """Read a decisions file, and check what does not need the data.
+    """Read and check a table of decisions.
 
     Parameters
     ----------
-    decisions : str, Path or DataFrame
-        A file as the review exports it, or its content.
+    decisions : DataFrame, or path of a CSV file
+        With the columns `row` (position in the dataset) and `decision` ("keep",
+        "relabel" or "prune"), `new_label` where rows are relabelled, and optionally
+        `given_label` and `dataset_version`, which guard against changed data.
 
     Returns
     -------
-    decisions : DataFrame
-        `row` as int, the other columns as str; one line per row, in row order.
+    decisions : Decisions
 
     Raises
     ------
-    DatasetError
-        If the file cannot be read, a column is missing, or a value is not allowed.
-    """
-    name = "decisions"
-    if not isinstance(decisions, pd.DataFrame):
-        name = str(decisions)
-        decisions = _read_csv(Path(decisions))
-    missing = [column for column in COLUMNS if column not in decisions.columns]
-    if missing:
-        raise DatasetError(
-            f"{name}: a decisions file must have the columns {', '.join(COLUMNS)}; "
-            f"{', '.join(missing)} missing. Export it from the report again."
-        )
-    decisions = decisions.loc[:, list(COLUMNS)].fillna("")
-    rows = pd.to_numeric(decisions["row"], errors="coerce")
-    whole = rows.notna() & (rows >= 0) & (rows == np.floor(rows))
-    _refuse(decisions, ~whole, name, "row", "a whole number from 0 on")
-    known = decisions["decision"].isin(DECISIONS)
-    _refuse(decisions, ~known, name, "decision", "keep, relabel or prune")
-    decisions = decisions.astype(str).assign(row=rows.astype(np.int64))
-    empty = (decisions["decision"] == "relabel") & (decisions["new_label"] == "")
-    _refuse(decisions, empty, name, "new_label", "the new label of a relabelled row")
-    twice = decisions["row"].duplicated(keep=False)
-    _refuse(decisions, twice, name, "row", "a row that stands in one line only")
-    return decisions.sort_values("row", ignore_index=True)
-
-
-def _read_csv(path):
-    """Text of every cell, as it stands in the file."""
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as exc:
-        raise DatasetError(f"{path}: no such file.") from exc
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as exc:
-        raise DatasetError(f"{path}: cannot be read as CSV ({exc}).") from exc
-
-
-def _refuse(decisions, wrong, name, column, expected):
-    """Raise for the first line with a value that is not allowed."""
-    wrong = np.flatnonzero(np.asarray(wrong))
-    if len(wrong):
-        value = decisions[column].iloc[wrong[0]]
-        raise DatasetError(
-            f"{name}: `{column}` must be {expected}; got {value!r} in line "
-            f"{wrong[0] + 2} ({len(wrong)} such lines)."
-        )
-
-
-def check_version(decisions, dataset_version):
-    """Refuse decisions that were made for another version of the data.
-
-    Parameters
-    ----------
-    decisions : DataFrame
-        What `read_decisions` gives.
-    dataset_version : str
-        Version of the data that they shall be applied to.
-
-    Raises
-    ------
-    DatasetChangedError
-        If any decision was made for another version.
-    """
-    made_for = [v for v in decisions["dataset_version"].unique() if v]
-    other = [version for version in made_for if version != str(dataset_version)]
-    if other:
-        raise DatasetChangedError(
-            f"apply_decisions: the decisions were made for version {other[0]!r}, and "
-            f"the data are version {str(dataset_version)!r}. Apply them to the data "
-            "that was judged, or make a new report and load decisions.csv there."
-        )
-
-
-def decided_labels(decisions, labels):
-    """Labels after the decisions, and which rows stay.
-
-    Parameters
-    ----------
-    decisions : DataFrame
-        What `read_decisions` gives.
-    labels : ndarray of shape (n_samples,)
-        Given labels.
-
-    Returns
-    -------
-    labels : ndarray of shape (n_samples,)
-        With the relabelled rows changed, in the same dtype where it can hold them.
-    kept : ndarray of bool, shape (n_samples,)
-        False for rows that are pruned.
-
-    Raises
-    ------
-    DatasetError
-        If a row does not exist.
-    DatasetChangedError
-        If a row has another label than the one that was judged.
-    LabelsError
-        If a new label is not one of the classes.
-    """
-    rows = decisions["row"].to_numpy()
-    if len(rows) and rows.max() >= len(labels):
-        raise DatasetError(
-            f"apply_decisions: the data has {len(labels):,} rows; a decision is for "
-            f"row {rows.max():,}. Apply the decisions to the data that was judged."
-        )
-    given = np.array([str(label) for label in labels[rows].tolist()], dtype=object)
-    judged = decisions["given_label"].to_numpy(dtype=object)
-    changed = np.flatnonzero((judged != "") & (judged != given))
-    if len(changed):
-        i = changed[0]
-        raise DatasetChangedError(
-            f"apply_decisions: row {rows[i]:,} was judged with the label {judged[i]!r} "
-            f"and now has {given[i]!r} ({len(changed):,} such rows). Apply the "
-            "decisions to the data that was judged."
-        )
-    relabel = (decisions["decision"] == "relabel").to_numpy()
-    by_text = {str(label): label for label in np.unique(labels).tolist()}
-    corrected = labels.copy()
-    corrected[rows[relabel]] = _from_text(decisions["new_label"][relabel], by_text)
-    kept = np.ones(len(labels), dtype=bool)
-    kept[rows[(decisions["decision"] == "prune").to_numpy()]] = False
-    return corrected, kept
-
-
-def _from_text(texts, by_text):
-    """Labels for their text."""
-    unknown = sorted(set(texts) - by_text.keys())
-    if unknown:
-        raise LabelsError(
-            f"apply_decisions: a new label must be one of the {len(by_text)} classes; "
-            f"got {unknown[0]!r}."
-        )
-    return [by_text[text] for text in texts]
-
-
-def apply_decisions(X, y, decisions, *, dataset_version=None):
-    """Put the decisions of a review into arrays.
-
-    Parameters
-    ----------
-    X : array-like, data frame or sparse matrix of n_samples rows
-        The data that was judged.
-    y : array-like of shape (n_samples,)
-        Its given labels.
-    decisions : str, Path or DataFrame
-        ``decisions.csv`` as the report exports it, or its content.
-    dataset_version : str, default=None
-        Version of the data; None takes the version of `y`, as `write_report` does.
-
-    Returns
-    -------
-    X : of n_kept rows
-        Without the pruned rows, in the container it came in.
-    y : ndarray or Series of shape (n_kept,)
-        With the relabelled rows changed.
-
-    Raises
-    ------
-    DatasetChangedError
-        If the decisions were made for other labels.
-    DatasetError
-        If the decisions cannot be read.
+    ValidationError
+        If a column is missing or unknown, a row is named twice or is no position, or
+        a decision is none of the three.
 
     Examples
     --------
-    >>> decisions = pd.DataFrame(
-    ...     {
-    ...         "row": [0, 2],
-    ...         "decision": ["relabel", "prune"],
-    ...         "new_label": ["b", ""],
-    ...         "given_label": ["a", "b"],
-    ...         "dataset_version": "",
-    ...     }
+    >>> table = pd.DataFrame(
+    ...     {"row": [7, 3], "decision": ["relabel", "prune"], "new_label": ["cat", ""]}
     ... )
-    >>> apply_decisions([[1], [2], [3]], ["a", "a", "b"], decisions)
-    ([[1], [2]], array(['b', 'a'], dtype='<U1'))
+    >>> checked = read_decisions(table)
+    >>> checked.rows, checked.actions, checked.new_labels
+    (array([3, 7]), array(['prune', 'relabel'], dtype=object), (None, 'cat'))
+    """
+    if isinstance(decisions, Decisions):
+        return decisions
+    table = _as_table(decisions)
+    _check_columns(table)
+    rows = _positions(table["row"])
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    actions = _actions(table["decision"], rows, order)
+    new_labels = [None] * len(rows)
+    if "new_label" in table.columns:
+        given = table["new_label"].tolist()
+        new_labels = [
+            given[i] if action == "relabel" else None
+            for i, action in zip(order, actions, strict=True)
+        ]
+    _check_new_labels(rows, actions, new_labels)
+    attrs = table.attrs.get("hubclean", {})
+    given = None
+    if "given_label" in table.columns:
+        column = table["given_label"].tolist()
+        given = tuple(column[i] for i in order)
+    return Decisions(
+        rows=rows,
+        actions=actions,
+        new_labels=tuple(new_labels),
+        given_labels=given,
+        dataset_version=_one_version(table) or attrs.get("dataset_version"),
+        parameters=dict(attrs.get("parameters", {})),
+    )
+
+
+def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
+    """Corrected copies of X and y.
+
+    Parameters
+    ----------
+    X : array-like, data frame, sparse matrix or lazy column of n_samples rows
+        It is only indexed by rows.
+    y : array-like of shape (n_samples,)
+        Given labels.
+    decisions : DataFrame, path of a CSV file, or Decisions
+        See `read_decisions`. A new label is a class of `y`, or one of `class_names`.
+    class_names : sequence of str, optional
+        Names of the classes, where `y` holds codes: name ``class_names[k]`` is
+        label ``k``.
+
+    Returns
+    -------
+    X : same container as X
+        Rows that were not pruned, in order.
+    y : ndarray
+        Their labels, in the dtype of `y` (wider, where a new string label is longer).
+
+    Raises
+    ------
+    ValidationError
+        If the table cannot be used, or a row or new label is unknown.
+    DatasetChangedError
+        If the table has given labels, and they are not those of `y`.
+
+    Examples
+    --------
+    >>> X, y = np.array([[0.0], [1.0], [2.0]]), np.array(["cat", "dog", "dog"])
+    >>> table = pd.DataFrame(
+    ...     {"row": [1, 2], "decision": ["relabel", "prune"], "new_label": ["cat", ""]}
+    ... )
+    >>> apply_decisions_to_arrays(X, y, table)
+    (array([[0.],
+           [1.]]), array(['cat', 'cat'], dtype='<U3'))
     """
     decisions = read_decisions(decisions)
-    labels = np.asarray(y)
-    if n_rows(X) != len(labels):
+    labels = np.array(y)
+    if labels.ndim != 1 or len(labels) != n_rows(X):
         raise LabelsError(
-            f"apply_decisions: `y` must hold one label for each of the {n_rows(X)} "
-            f"rows of X; got {len(labels)}."
+            "apply_decisions_to_arrays: `y` must have one label for each row of X, "
+            f"which has {n_rows(X)}; got an array of shape {labels.shape}."
         )
-    version = labels_version(labels) if dataset_version is None else dataset_version
-    check_version(decisions, version)
-    corrected, kept = decided_labels(decisions, labels)
-    if isinstance(y, pd.Series):
-        corrected = pd.Series(corrected, index=y.index, name=y.name)
-    return take_rows(X, np.flatnonzero(kept)), corrected[kept]
+    check_rows(decisions, len(labels))
+    check_given_labels(decisions, labels, class_names)
+    relabelled = decisions.rows_to("relabel")
+    if len(relabelled):
+        new = np.asarray(codes_of_new_labels(decisions, labels, class_names))
+        if labels.dtype.kind in "US":
+            labels = labels.astype(np.promote_types(labels.dtype, new.dtype))
+        labels[relabelled] = new
+    kept = np.setdiff1d(np.arange(len(labels)), decisions.rows_to("prune"))
+    return take_rows(X, kept), labels[kept]
+
+
+def check_rows(decisions, n_rows, who="apply_decisions"):
+    """Raise `DatasetChangedError` for rows that the data does not have."""
+    outside = decisions.rows[decisions.rows >= n_rows]
+    if len(outside):
+        raise DatasetChangedError(
+            f"{who}: `decisions` name rows {_some(outside)}, but the data has "
+            f"{n_rows} rows. Pass the decisions about this data."
+        )
+
+
+def check_given_labels(decisions, labels, class_names=None, who="apply_decisions"):
+    """Raise `DatasetChangedError` where labels are not those that were judged."""
+    if decisions.given_labels is None:
+        return
+    differ = [
+        int(row)
+        for row, given in zip(decisions.rows, decisions.given_labels, strict=True)
+        if given is not None
+        and str(given) not in _texts_of(labels[row], class_names)
+        and not _equal_numbers(given, labels[row])
+    ]
+    if differ:
+        raise DatasetChangedError(
+            f"{who}: `given_label` differs from the labels of the data in "
+            f"{len(differ)} rows ({_some(differ)}): the data was changed since it was "
+            "judged. Judge it again."
+        )
+
+
+def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decisions"):
+    """Labels, as the data holds them, for the rows to relabel.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        With new labels as class names, or as labels.
+    labels : ndarray of shape (n_samples,)
+        Labels of the data; its classes, where there are no names.
+    class_names : sequence of str, optional
+        Name ``class_names[k]`` stands for label ``k``.
+    who : str
+        Named in the message.
+
+    Returns
+    -------
+    new_labels : list
+        In the order of ``decisions.rows_to("relabel")``.
+
+    Raises
+    ------
+    LabelsError
+        If a new label is no class of the data.
+    """
+    if class_names is None:
+        classes = {str(label): label for label in np.unique(labels)}
+    else:
+        classes = {str(code): code for code in range(len(class_names))}
+        classes.update({str(name): code for code, name in enumerate(class_names)})
+    relabelled = [
+        (int(row), new)
+        for row, new in zip(decisions.rows, decisions.new_labels, strict=True)
+        if new is not None
+    ]
+    unknown = [(row, new) for row, new in relabelled if _text(new) not in classes]
+    if unknown:
+        names = list(class_names if class_names is not None else classes)
+        named = ", ".join(f"{new!r} (row {row})" for row, new in unknown[:_NAMED])
+        raise LabelsError(
+            f"{who}: `new_label` must be one of the classes "
+            f"{', '.join(map(repr, names))}; got {named}."
+        )
+    return [classes[_text(new)] for _, new in relabelled]
+
+
+def digest_of(decisions, codes):
+    """Recognise the same decisions again, whatever they were written as.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        They are read only.
+    codes : sequence
+        New labels of the relabelled rows, as the data holds them.
+
+    Returns
+    -------
+    digest : str
+        Of rows, decisions and new labels.
+    """
+    lines = [decisions.rows.tolist(), decisions.actions.tolist(), list(map(str, codes))]
+    return hashlib.blake2b(repr(lines).encode(), digest_size=16).hexdigest()
+
+
+def _as_table(decisions):
+    """Data frame of decisions; text of a CSV file is taken as it is written."""
+    if isinstance(decisions, (str, os.PathLike)):
+        # A class may be called "NA" or "null": nothing is a missing value here.
+        return pd.read_csv(decisions, dtype=str, keep_default_na=False)
+    if not hasattr(decisions, "columns") or not hasattr(decisions, "iloc"):
+        raise ValidationError(
+            "apply_decisions: `decisions` must be a DataFrame or the path of a CSV "
+            f"file; got {type(decisions).__name__}."
+        )
+    return decisions
+
+
+def _check_columns(table):
+    known = (*_REQUIRED, *_OPTIONAL)
+    missing = [name for name in _REQUIRED if name not in table.columns]
+    unknown = [str(name) for name in table.columns if name not in known]
+    if missing or unknown:
+        came = [f"{', '.join(missing)} missing"] if missing else []
+        came += [f"unknown {', '.join(unknown)}"] if unknown else []
+        raise ValidationError(
+            f"apply_decisions: `decisions` must have the columns "
+            f"{', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}; got "
+            f"{' and '.join(came)}."
+        )
+
+
+def _positions(column):
+    """Rows as integers, none twice."""
+    rows = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(rows) | (rows < 0) | (rows != np.floor(rows))
+    if bad.any():
+        raise ParameterError(
+            "apply_decisions: `row` must hold positions 0, 1, 2 and so on; got "
+            f"{_some(column[bad].tolist())}."
+        )
+    rows = rows.astype(np.intp)
+    values, counts = np.unique(rows, return_counts=True)
+    if (counts > 1).any():
+        raise ParameterError(
+            "apply_decisions: there must be one decision for a row; rows "
+            f"{_some(values[counts > 1])} have more."
+        )
+    return rows
+
+
+def _actions(column, rows, order):
+    actions = np.array([str(a).strip().lower() for a in column], dtype=object)[order]
+    bad = ~np.isin(actions.astype(str), DECISIONS)
+    if bad.any():
+        raise ParameterError(
+            f"apply_decisions: `decision` must be {', '.join(DECISIONS)}; got "
+            f"{actions[bad][0]!r} in row {rows[bad][0]}."
+        )
+    return actions
+
+
+def _check_new_labels(rows, actions, new_labels):
+    lacking = [
+        int(row)
+        for row, action, new in zip(rows, actions, new_labels, strict=True)
+        if action == "relabel" and (_is_missing(new) or new == "")
+    ]
+    if lacking:
+        raise ParameterError(
+            "apply_decisions: a row to relabel needs a class in `new_label`; rows "
+            f"{_some(lacking)} have none."
+        )
+
+
+def _one_version(table):
+    """Return the version in the table; all rows must agree on it."""
+    if "dataset_version" not in table.columns:
+        return None
+    versions = {str(v) for v in table["dataset_version"] if not _is_missing(v)} - {""}
+    if len(versions) > 1:
+        raise ValidationError(
+            "apply_decisions: all decisions must be about one version of the dataset; "
+            f"`dataset_version` holds {len(versions)}: {_some(sorted(versions))}."
+        )
+    return versions.pop() if versions else None
+
+
+def _is_missing(value):
+    return value is None or value is pd.NA or value != value
+
+
+def _text(value):
+    """Text of a class; a whole float is a code that a table turned into a float."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    return str(value)
+
+
+def _texts_of(label, class_names):
+    """Texts that may stand for a label in a table."""
+    texts = {_text(label)}
+    if class_names is not None and 0 <= int(label) < len(class_names):
+        texts.add(str(class_names[int(label)]))
+    return texts
+
+
+def _equal_numbers(given, label):
+    try:
+        return float(given) == float(label)
+    except (TypeError, ValueError):
+        return False
+
+
+def _some(values):
+    named = ", ".join(map(str, list(values)[:_NAMED]))
+    more = len(list(values)) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
