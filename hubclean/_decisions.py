@@ -61,30 +61,6 @@ class Decisions:
         return {action: int((self.actions == action).sum()) for action in DECISIONS}
 
 
-def labels_version(labels):
-    """Name the content of some labels, to know them again.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,)
-        Given labels.
-
-    Returns
-    -------
-    version : str
-        ``"labels-"`` and 16 hexadecimal digits. Equal labels in equal order have
-        equal versions, whatever their container.
-
-    Examples
-    --------
-    >>> labels_version([0, 1]) == labels_version(np.array([0, 1], dtype="uint8"))
-    True
-    """
-    texts = "\x1f".join(map(str, np.asarray(labels).tolist()))
-    digest = hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"labels-{digest[:16]}"
-
-
 def read_decisions(decisions):
     """Read and check a table of decisions.
 
