@@ -149,7 +149,7 @@ def _learn_by_noise_rate(evidence):
     counts = np.where(evidence.prunable[:, None], evidence.counts, 0)
     np.fill_diagonal(counts, 0)
     summary, pred_probs = evidence.summary, evidence.pred_probs
-    top = top_margins(summary, pred_probs, counts)
+    top = top_margins(summary, pred_probs, counts, n_jobs=evidence.n_jobs)
     mask = top.chosen
     _settle_ties(mask, evidence, top.tied, counts)
     return mask & ~summary.agrees, {"margin": top.cuts}
