@@ -16,7 +16,7 @@ BLOCK_BYTES = 1 << 20
 
 
 #: Numbers from which compiled code pays for loading it, and for compiling it once.
-COMPILE_FROM = 20_000_000
+COMPILE_FROM = 50_000_000
 
 
 def kernels_for(array):
@@ -108,8 +108,31 @@ def row_blocks(array, n_bytes=None):
     n_bytes = BLOCK_BYTES if n_bytes is None else n_bytes
     row_bytes = max(1, array.shape[1] * array.dtype.itemsize)
     step = max(1, n_bytes // row_bytes)
-    n_rows = len(array)
+    return row_chunks(len(array), step)
+
+
+def row_chunks(n_rows, step=1 << 15):
+    """Slices of so many rows, for arrays with one number a row.
+
+    Examples
+    --------
+    >>> row_chunks(5, step=3)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
     return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
+
+
+def row_blocks_of(rows, array):
+    """Yield pieces of some row numbers, each a block of the array.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in row_blocks_of(np.array([3, 5]), np.zeros((9, 2)))]
+    [[3, 5]]
+    """
+    step = row_blocks(array)[0].stop
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
 
 
 def in_threads(function, tasks, n_jobs):

@@ -24,23 +24,60 @@ def _compiled(function):
 
 
 @_compiled
-def summarise(block, labels, own, best, best_class, second, second_class):
-    """Fill in the summary of the rows of a block, as `_summarise_block` does."""
+def _largest(keys):
+    """Largest of some integers that are not negative."""
+    largest = keys[0]
+    for at in range(len(keys)):
+        largest = max(largest, keys[np.uint64(at)])  # unsigned: the loop vectorises
+    return largest
+
+
+@_compiled
+def _two_best(block, i, given):
+    """Find the columns of the two largest values of a row, the given one apart."""
+    high = low = block.dtype.type(-np.inf)
+    high_class = low_class = 0
+    for c in range(block.shape[1]):
+        value = block[i, c]
+        if value > low and c != given:
+            if value > high:
+                low, low_class = high, high_class
+                high, high_class = value, c
+            else:
+                low, low_class = value, c
+    return high_class, low_class
+
+
+@_compiled
+def summarise(block, bits, labels, own, best, best_class, second, second_class):
+    """Fill in the summary of the rows of a block, as `_summarise_block` does.
+
+    `bits` are the same bytes read as integers. Numbers above zero have the order of
+    their bits, and largest integers are found several at a time; a row with no two
+    other numbers above zero goes the slow way.
+    """
+    n_classes = block.shape[1]
+    keys = np.zeros((n_classes + 31) // 32 * 32, dtype=bits.dtype)
     for i in range(block.shape[0]):
         given = labels[i]
-        high = low = block.dtype.type(-np.inf)
-        high_class = low_class = 0
-        for c in range(block.shape[1]):
-            value = block[i, c]
-            if value > low and c != given:
-                if value > high:
-                    low, low_class = high, high_class
-                    high, high_class = value, c
-                else:
-                    low, low_class = value, c
+        for c in range(n_classes):
+            keys[np.uint64(c)] = bits[np.uint64(i), np.uint64(c)]
+        keys[given] = 0
+        key = _largest(keys)
+        high = low = 0
+        while key > 0 and keys[high] != key:
+            high += 1
+        keys[high] = 0
+        key = _largest(keys)
+        while key > 0 and keys[low] != key:
+            low += 1
+        if key <= 0:
+            high, low = _two_best(block, i, given)
         own[i] = block[i, given]
-        best[i], best_class[i] = high, high_class
-        second[i], second_class[i] = low, low_class
+        best[i], best_class[i] = block[i, high], high
+        second[i], second_class[i] = block[i, low], low
+        if n_classes == 2:
+            second[i] = -np.inf
 
 
 @_compiled
@@ -76,35 +113,40 @@ def _rise(margins, rows, start, size, margin, row):
 
 
 @_compiled
-def _offer(held, pair, margin, row):
+def _offer(pair, margin, row, starts, sizes, margins, rows, floors, left_out):
     """Hold a margin if it is among the largest of its pair; say whether it is now."""
-    floor = held.floors[pair]
+    floor = floors[pair]
     if margin <= floor:
         if margin == floor:
-            held.left_out[pair] = margin
+            left_out[pair] = margin
         return False
-    start = held.starts[pair]
-    room = held.starts[pair + 1] - start
-    size = held.sizes[pair]
+    start = starts[pair]
+    room = starts[pair + 1] - start
+    size = sizes[pair]
     if size < room:
-        _rise(held.margins, held.rows, start, size, margin, row)
-        held.sizes[pair] = size = size + 1
+        _rise(margins, rows, start, size, margin, row)
+        sizes[pair] = size = size + 1
     else:
-        _sink(held.margins, held.rows, start, room, margin, row)
-        if held.margins[start] == floor:
-            held.left_out[pair] = floor
+        _sink(margins, rows, start, room, margin, row)
+        if margins[start] == floor:
+            left_out[pair] = floor
     if size == room:
-        held.floors[pair] = held.margins[start]
+        floors[pair] = margins[start]
     return True
 
 
 @_compiled
 def offer_known(held, labels, own, classes, values, n_classes, first, last):
     """Offer the margins towards known classes, if these are first to last - 1."""
-    for i in range(len(labels)):
-        if first <= classes[i] < last:
+    starts, sizes, margins, rows, floors, left_out = held
+    for positive in (True, False):  # first those that are likely to stay
+        for i in range(len(labels)):
+            margin = values[i] - own[i]
+            if (margin > 0) != positive or not first <= classes[i] < last:
+                continue
             pair = labels[i] * n_classes + classes[i]
-            _offer(held, pair, values[i] - own[i], i)
+            if margin >= floors[pair]:
+                _offer(pair, margin, i, starts, sizes, margins, rows, floors, left_out)
 
 
 @_compiled
@@ -123,10 +165,11 @@ def offer_rows(held, block, row0, labels, own, best_class, second, second_class,
 
     The block holds all columns, or first to last - 1 only; its row 0 is row `row0`.
     """
-    offset = n_classes - block.shape[1] and first
-    lowest = np.empty(n_classes, dtype=held.floors.dtype)
+    starts, sizes, margins, rows, floors, left_out = held
+    offset = 0 if block.shape[1] == n_classes else first
+    lowest = np.empty(n_classes, dtype=floors.dtype)
     for given in range(n_classes):
-        lowest[given] = _lowest(held.floors, given, n_classes, first, last)
+        lowest[given] = _lowest(floors, given, n_classes, first, last)
     news = np.zeros(n_classes, dtype=np.int64)
     for i in range(row0, row0 + block.shape[0]):
         given = labels[i]
@@ -135,24 +178,25 @@ def offer_rows(held, block, row0, labels, own, best_class, second, second_class,
         for c in range(first, last):
             margin = block[i - row0, c - offset] - own[i]
             pair = given * n_classes + c
-            if margin < held.floors[pair] or c == given:
+            if margin < floors[pair] or c == given:
                 continue
             if c != best_class[i] and c != second_class[i]:
-                news[given] += _offer(held, pair, margin, i)
+                news[given] += _offer(
+                    pair, margin, i, starts, sizes, margins, rows, floors, left_out
+                )
         if news[given] >= 16:
-            lowest[given] = _lowest(held.floors, given, n_classes, first, last)
+            lowest[given] = _lowest(floors, given, n_classes, first, last)
             news[given] = 0
 
 
 @_compiled
 def mark_held(held, chosen, n_classes, first, last):
     """Mark the rows that are held for certain, for columns first to last - 1."""
+    starts, sizes, margins, rows, floors, left_out = held
     for given in range(n_classes):
         for c in range(first, last):
             pair = given * n_classes + c
-            floor = held.floors[pair]
-            tied = held.left_out[pair] == floor
-            start = held.starts[pair]
-            for at in range(start, start + held.sizes[pair]):
-                if not tied or held.margins[at] > floor:
-                    chosen[held.rows[at]] = True
+            tied = left_out[pair] == floors[pair]
+            for at in range(starts[pair], starts[pair] + sizes[pair]):
+                if not tied or margins[at] > floors[pair]:
+                    chosen[rows[at]] = True

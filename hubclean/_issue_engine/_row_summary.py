@@ -51,6 +51,10 @@ class RowSummary:
         """The arrays, in order."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
+    def of(self, rows):
+        """Summary of a slice of the rows."""
+        return RowSummary(*(part[rows] for part in self.parts))
+
     @cached_property
     def predicted(self):
         """Likeliest class, the first one of several; shape (n_samples,)."""
@@ -110,9 +114,9 @@ def summarise_rows(labels, pred_probs, *, n_jobs=None):
         if kernels is None:
             _summarise_block(summary, pred_probs[rows], rows)
         else:
-            block = np.ascontiguousarray(pred_probs[rows])
+            block = read_only(np.ascontiguousarray(pred_probs[rows]))
             outputs = (part[rows] for part in summary.parts)
-            kernels.summarise(read_only(block), *outputs)
+            kernels.summarise(block, block.view(f"i{block.itemsize}"), *outputs)
 
     threads = n_threads(n_jobs, pred_probs.size)
     in_threads(read, row_blocks(pred_probs), threads)
