@@ -126,6 +126,12 @@ class Store(Protocol):
 
     # Edits gather in a writer and are seen by nobody before `commit`.
 
+    def guarded(self, n_bytes):
+        """Context to edit and commit in, where up to so many bytes are written.
+
+        Raises `DatasetError`, the dataset unchanged, where there is no room for them.
+        """
+
     def add_column(self, name, values, *, kind, class_names=None, metadata=None):
         """Add a column with a value for every row."""
 

@@ -94,8 +94,11 @@ def apply_decisions(dataset, decisions, branch, *, labels=None):
     done = _already_done(store, branch, name, record)
     if done:
         return done
-    target = branch_for_writing(store, branch)
-    return _write(target, name, decisions, codes, record)
+    n_bytes = 2 * given.nbytes + store.n_rows + len(as_text(record))
+    with store.guarded(n_bytes):
+        target = branch_for_writing(store, branch)
+        with target.guarded(n_bytes):
+            return _write(target, name, decisions, codes, record)
 
 
 def _version_of(dataset):

@@ -12,6 +12,7 @@ import numpy as np
 from hubclean._compat import require
 from hubclean.exceptions import DatasetChangedError, DatasetError, HubcleanError
 from hubclean.hub._contract import ColumnInfo, Commit, Version
+from hubclean.hub._disk import has_surely_room, make_sure_of_room, remove_quietly
 
 _OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
@@ -153,6 +154,30 @@ class DeepLake4Store:
 
     # -- editing
 
+    @contextlib.contextmanager
+    def guarded(self, n_bytes):
+        folder = self._address.folder()
+        if folder is None:  # a bucket reports that it is full
+            yield
+            return
+        make_sure_of_room(folder, n_bytes, self.where)
+        before = self.version.commit
+        yield
+        if not has_surely_room(folder) and self.version.commit != before:
+            self._remove_commit(folder)
+            raise DatasetError(
+                f"{self.where} could not be written: the disk became full meanwhile. "
+                "The commit was taken back; make room, open the dataset again, and "
+                "call again."
+            )
+
+    def _remove_commit(self, folder):
+        """Remove the entry in the log: without it, what was written is not there."""
+        log = os.path.join(folder, "_deeplake_log", self._dataset.current_branch.id)
+        for name in os.listdir(log):
+            if name.startswith(self.version.commit):
+                remove_quietly(os.path.join(log, name))
+
     def add_column(self, name, values, *, kind, class_names=None, metadata=None):
         dataset = self._dataset
         with _explained(self._address):
@@ -220,6 +245,11 @@ class Address:
         """Texts that must not be shown."""
         values = self.creds.values() if isinstance(self.creds, dict) else [self.creds]
         return [value for value in (*values, self.token) if value and value != "ENV"]
+
+    def folder(self):
+        """Return the local folder; None for a bucket, or memory."""
+        path = self.url.removeprefix("file://")
+        return None if "://" in path else path
 
     def options(self):
         """Keyword arguments of Deep Lake's functions that open."""

@@ -15,6 +15,7 @@ import hubclean
 from hubclean.exceptions import DatasetChangedError, DatasetError, LabelsError
 from hubclean.hub._contract import Version
 from hubclean.hub._open import reading_store, writing_store
+from hubclean.hub._reader import TensorReader
 
 GROUP = "label_issues"
 TENSORS = tuple(
@@ -86,17 +87,19 @@ def create_tensors(
     store = writing_store(dataset)
     labels = labels or getattr(dataset, "labels", None) or "labels"
     columns = _checked_columns(store, label_issues, labels)
-    provenance = _provenance(store, dataset, label_issues)
+    provenance = {**_provenance(store, dataset, label_issues), "labels": labels}
     check_unchanged(store, provenance["dataset_version"])
     if not overwrite:
         _refuse_existing(store, columns)
-    if branch is not None:
-        store = branch_for_writing(store, branch)
     message = (
         f"{_MESSAGE}: {provenance['n_issues']} label issues in {store.n_rows} rows, "
         f"hubclean {hubclean.__version__}, judged {provenance['dataset_version']}"
     )
-    commit_id = _write(store, columns, provenance, message)
+    n_bytes = sum(values.nbytes for values, _, _ in columns.values())
+    with store.guarded(n_bytes):
+        target = store if branch is None else branch_for_writing(store, branch)
+        with target.guarded(n_bytes):
+            commit_id = _write(target, columns, provenance, message)
     if verbose:
         _logger.info("%s: wrote %s (commit %s)", store.where, message, commit_id)
     return commit_id
@@ -133,19 +136,39 @@ def read_label_issues(dataset, branch=None, *, creds=None):
             f"{store.where} has no label tensors on branch {store.version.branch!r}. "
             "Write them with hub.create_tensors(dataset, label_issues)."
         )
-    flags, quality, predicted = (
-        np.asarray(store.read(name, np.arange(store.n_rows))) for name in TENSORS
-    )
+    rows = np.arange(store.n_rows)
+    flags, quality, predicted = (store.read(name, rows) for name in TENSORS)
     provenance = record_in(store, TENSORS[0], KEY)
+    predicted = _predicted(store, predicted, provenance)
+    # Rows that were added since were not judged: nothing is stored for them.
+    table = pd.DataFrame(
+        {
+            COLUMNS[0]: np.array([bool(flag) for flag in flags], dtype=bool),
+            COLUMNS[1]: np.array(quality, dtype=np.float64),
+            COLUMNS[2]: predicted,
+        }
+    )
+    table.attrs["hubclean"] = {
+        key: provenance[key]
+        for key in ("dataset_version", "parameters", "bad_rows")
+        if key in provenance
+    }
+    return table, provenance
+
+
+def _predicted(store, codes, provenance):
+    """Predicted labels in the type they had; the given ones in rows added since."""
+    absent = [row for row, code in enumerate(codes) if code is None]
+    codes = np.array([0 if code is None else code for code in codes])
     if provenance.get("predicted_are_names"):
         names = np.array(store.columns[TENSORS[2]].class_names, dtype=object)
-        predicted = names[predicted.astype(np.intp)]
-    elif "predicted_dtype" in provenance:
-        predicted = predicted.astype(provenance["predicted_dtype"])
-    table = pd.DataFrame(
-        dict(zip(COLUMNS, (flags.astype(bool), quality, predicted), strict=True))
-    )
-    return table, provenance
+        predicted = names[codes.astype(np.intp)]
+    else:
+        predicted = codes.astype(provenance.get("predicted_dtype", codes.dtype))
+    if absent:
+        reader = TensorReader(store, provenance["labels"], as_labels=True)
+        predicted[absent] = reader.read(absent)
+    return predicted
 
 
 def as_text(record):
