@@ -132,8 +132,8 @@ class Store(Protocol):
         Raises `DatasetError`, the dataset unchanged, where there is no room for them.
         """
 
-    def add_column(self, name, values, *, kind, class_names=None, metadata=None):
-        """Add a column with a value for every row."""
+    def add_column(self, name, tensor):
+        """Add a column; `tensor` has values, kind, class_names and a default."""
 
     def drop_column(self, name):
         """Remove a column."""

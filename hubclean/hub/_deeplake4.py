@@ -178,15 +178,15 @@ class DeepLake4Store:
             if name.startswith(self.version.commit):
                 remove_quietly(os.path.join(log, name))
 
-    def add_column(self, name, values, *, kind, class_names=None, metadata=None):
+    def add_column(self, name, tensor):
         dataset = self._dataset
+        kind = _new_type(tensor.kind, tensor.values.dtype)
         with _explained(self._address):
-            dataset.add_column(name, _new_type(kind, values.dtype))
-            dataset[name][:] = values
-            if class_names is not None:
-                dataset[name].metadata["class_names"] = list(class_names)
-            for key, value in (metadata or {}).items():
-                dataset[name].metadata[key] = value
+            # Without a default, nobody could append rows to the dataset any more.
+            dataset.add_column(name, kind, default_value=tensor.default)
+            dataset[name][:] = tensor.values
+            if tensor.class_names is not None:
+                dataset[name].metadata["class_names"] = list(tensor.class_names)
         self.__dict__.pop("columns", None)
 
     def drop_column(self, name):
