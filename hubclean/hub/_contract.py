@@ -78,6 +78,8 @@ class Store(Protocol):
     where: str
     version: Version
     n_rows: int
+    #: Version that this branch starts at; None for the main branch.
+    base: Version | None
     #: Name to `ColumnInfo`, in the order of the dataset.
     columns: dict
 

@@ -117,14 +117,19 @@ class DeepLake4Store:
     def branch_names(self):
         return list(self._dataset.branches.names())
 
-    def is_empty_branch_of(self, name, version):
-        """Whether a branch starts at this version and has no commit of its own."""
+    @property
+    def base(self):
+        branch = self._dataset.current_branch
+        if not branch.base:
+            return None
         branches = self._dataset.branches
-        branch = branches[name]
-        parent = branches[version.branch]
-        if not branch.base or tuple(branch.base) != (parent.id, version.commit):
-            return False
-        return all(v.id.startswith(_NO_COMMIT) for v in branch.open().history)
+        names = {branches[name].id: name for name in branches.names()}
+        parent, commit = branch.base
+        return Version(self.version.dataset_id, names[parent], commit)
+
+    def is_empty_branch_of(self, name, version):
+        branch = self.open_branch(name)
+        return branch.base == version and branch.version.commit.startswith(_NO_COMMIT)
 
     def select(self, rows, flags=None):
         if flags is not None:

@@ -13,8 +13,10 @@ from hubclean.hub._result_table import (
     KEY,
     TENSORS,
     as_text,
+    digest_of_table,
     from_tensors,
     provenance_of,
+    record_in,
     to_tensors,
 )
 from hubclean.hub._source import HubSource
@@ -90,7 +92,7 @@ def create_tensors(
     judged = _judged_version(store, dataset, label_issues)
     check_unchanged(store, judged)
     if not overwrite:
-        _refuse_existing(store)
+        _refuse_existing(store, label_issues)
     provenance = provenance_of(
         label_issues,
         judged,
@@ -104,7 +106,9 @@ def create_tensors(
     )
     n_bytes = sum(tensor.values.nbytes for tensor in tensors.values())
     with store.guarded(n_bytes):
-        target = store if branch is None else branch_for_writing(store, branch)
+        target = store
+        if branch is not None:
+            target = branch_for_writing(store, branch, overwrite=overwrite)
         with target.guarded(n_bytes):
             commit_id = _write(target, tensors, provenance, message)
     if verbose:
@@ -154,13 +158,20 @@ def _judged_version(store, dataset, table):
     return said or str(store.version)
 
 
-def _refuse_existing(store):
+def _refuse_existing(store, table):
     there = [name for name in TENSORS if name in store.columns]
-    if there:
+    if not there:
+        return
+    same = record_in(store, TENSORS[0], KEY) if TENSORS[0] in there else {}
+    if same.get("digest") == digest_of_table(table):
         raise DatasetError(
-            f"{store.where} has {', '.join(there)} already. Pass overwrite=True to "
-            "replace them (the commits before keep the old ones), or branch=..."
+            f"{store.where} holds this very table already: nothing is left to do. "
+            "Pass overwrite=True to write it again."
         )
+    raise DatasetError(
+        f"{store.where} has {', '.join(there)} already. Pass overwrite=True to "
+        "replace them (the commits before keep the old ones), or branch=..."
+    )
 
 
 def _write(store, tensors, provenance, message):

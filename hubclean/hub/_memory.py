@@ -246,11 +246,17 @@ class InMemoryStore:
     def branch_names(self):
         return list(self._repository.branches)
 
+    @property
+    def base(self):
+        base = self._repository.branches[self._branch].base
+        return base and Version(self.version.dataset_id, *base)
+
     def is_empty_branch_of(self, name, version):
-        branch = self._repository.branches[name]
-        return (
-            branch.base == (version.branch, version.commit) and len(branch.commits) == 1
-        )
+        branch = self.open_branch(name)
+        return branch.base == version and len(branch.own_commits()) == 1
+
+    def own_commits(self):
+        return self._repository.branches[self._branch].commits
 
     def select(self, rows, flags=None):
         dataset = InMemoryDataset({})

@@ -109,7 +109,7 @@ def provenance_of(table, judged, bad_rows, labels, not_judged):
         "predicted_are_names": are_names,
         "predicted_dtype": "object" if are_names else predicted.dtype.name,
         "not_judged": None if not_judged != not_judged else not_judged,
-        "digest": _digest(table),
+        "digest": digest_of_table(table),
     }
 
 
@@ -206,7 +206,7 @@ def _predicted(store, codes, provenance):
     return predicted
 
 
-def _digest(table):
+def digest_of_table(table):
     """Recognise the same table again."""
     hashed = pd.util.hash_pandas_object(table[list(COLUMNS)], index=False)
     return hashlib.blake2b(hashed.to_numpy().tobytes(), digest_size=16).hexdigest()

@@ -43,12 +43,20 @@ def _is_harmless(message):
     return message.startswith((TENSORS_MESSAGE, "Branch created from "))
 
 
-def branch_for_writing(store, name):
-    """Create a branch, or take up one that a killed call left without a commit."""
+def branch_for_writing(store, name, *, overwrite=False):
+    """Create a branch, or take up one that a killed call left without a commit.
+
+    With `overwrite`, one that holds nothing but label tensors is taken up as well.
+    """
     if name not in store.branch_names():
         return store.create_branch(name)
     if store.is_empty_branch_of(name, store.version):
         return store.open_branch(name)
+    if overwrite:
+        branch = store.open_branch(name)
+        own = [c.message for where, c in branch.lineage() if where == name]
+        if branch.base == store.version and all(map(_is_harmless, own)):
+            return branch
     raise DatasetError(
         f"{store.where}: the branch {name!r} exists and holds commits of its own, or "
         "starts elsewhere. Choose another name, or open that branch and write there."

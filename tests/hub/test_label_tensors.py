@@ -113,6 +113,18 @@ def test_they_can_be_written_on_a_branch(dataset, table):
     assert np.asarray(on_branch.y).tolist() == before[2]["labels"]
 
 
+def test_a_branch_that_holds_only_tensors_can_be_overwritten(dataset, table):
+    hub.create_tensors(dataset, table, branch="review")
+    other = result_table(flagged=[0])
+    hub.create_tensors(dataset, other, branch="review", overwrite=True)
+    again = hub.read_label_issues(dataset, branch="review")[0]
+    pd.testing.assert_frame_equal(again, other)
+    decisions = pd.DataFrame({"row": [1], "decision": ["prune"]})
+    hub.apply_decisions(dataset, decisions, "decided")
+    with pytest.raises(DatasetError, match="exists and holds commits of its own"):
+        hub.create_tensors(dataset, table, branch="decided", overwrite=True)
+
+
 def test_existing_tensors_need_overwrite(dataset, table):
     hub.create_tensors(dataset, table)
     before = everything(dataset)
@@ -120,6 +132,8 @@ def test_existing_tensors_need_overwrite(dataset, table):
     with pytest.raises(DatasetError, match="already. Pass overwrite=True"):
         hub.create_tensors(dataset, other)
     assert everything(dataset) == before
+    with pytest.raises(DatasetError, match="holds this very table already"):
+        hub.create_tensors(dataset, table)
     hub.create_tensors(dataset, other, overwrite=True)
     pd.testing.assert_frame_equal(hub.read_label_issues(dataset)[0], other)
 
