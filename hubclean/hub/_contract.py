@@ -35,6 +35,8 @@ class Commit:
 
     id: str
     message: str
+    #: It changes nothing: a process was killed as Deep Lake began to write it.
+    empty: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

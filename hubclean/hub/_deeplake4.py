@@ -103,7 +103,7 @@ class DeepLake4Store:
         branches, history = self._dataset.branches, self._dataset.history
         by_id = {branches[name].id: branches[name] for name in branches.names()}
         while True:
-            own = [Commit(v.id, v.message or "") for v in history]
+            own = [_commit(entry) for entry in history]
             if until is not None:
                 own = own[: [commit.id for commit in own].index(until) + 1]
             commits[:0] = [(branch.name, commit) for commit in own]
@@ -129,7 +129,8 @@ class DeepLake4Store:
 
     def is_empty_branch_of(self, name, version):
         branch = self.open_branch(name)
-        return branch.base == version and branch.version.commit.startswith(_NO_COMMIT)
+        own = [_commit(entry) for entry in branch._dataset.history]
+        return branch.base == version and all(commit.empty for commit in own)
 
     def select(self, rows, flags=None):
         if flags is not None:
@@ -338,6 +339,12 @@ def _advice(exc, url, text):
     if "Access" in name or "Auth" in name or "Permission" in name:
         return f"{where}: access was refused ({text}). Check the credentials."
     return f"{where}: {name}: {text}"
+
+
+def _commit(entry):
+    """Translate an entry of the history; the one that makes a branch is empty."""
+    empty = entry.id.startswith(_NO_COMMIT) or not (entry.message or entry.operations)
+    return Commit(entry.id, entry.message or "", empty)
 
 
 def _column_info(dataset, column):

@@ -26,12 +26,12 @@ def check_unchanged(store, judged):
     if judged is None or judged == store.version:
         return
     if judged.dataset_id == store.version.dataset_id:
-        lineage = [(b, c.id, c.message) for b, c in store.lineage()]
-        places = [entry[:2] for entry in lineage]
+        lineage = store.lineage()
+        places = [(branch, commit.id) for branch, commit in lineage]
         place = (judged.branch, judged.commit)
         if place in places:
             later = lineage[places.index(place) + 1 :]
-            if all(_is_harmless(message) for _, _, message in later):
+            if all(_is_harmless(commit) for _, commit in later):
                 return
     raise DatasetChangedError(
         f"{store.where} was changed since it was judged: expected version {judged}, "
@@ -39,8 +39,10 @@ def check_unchanged(store, judged):
     )
 
 
-def _is_harmless(message):
-    return message.startswith((TENSORS_MESSAGE, "Branch created from "))
+def _is_harmless(commit):
+    return commit.empty or commit.message.startswith(
+        (TENSORS_MESSAGE, "Branch created from ")
+    )
 
 
 def branch_for_writing(store, name, *, overwrite=False):
@@ -54,7 +56,7 @@ def branch_for_writing(store, name, *, overwrite=False):
         return store.open_branch(name)
     if overwrite:
         branch = store.open_branch(name)
-        own = [c.message for where, c in branch.lineage() if where == name]
+        own = [commit for where, commit in branch.lineage() if where == name]
         if branch.base == store.version and all(map(_is_harmless, own)):
             return branch
     raise DatasetError(

@@ -26,7 +26,7 @@ from tests.hub.conftest import (
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="no SIGKILL, and no Deep Lake, on Windows"
 )
-RANDOM_KILLS = 15  # for each of the four actions
+RANDOM_KILLS = 13  # for each of the four actions
 AFTER = [0, 1, 0, 3, 0, 1, 2, 0, 1, 2, 3]
 OLD = result_table(flagged=[0, 3])
 
@@ -168,3 +168,22 @@ def test_killed_at_random_moments(server, templates, tmp_path, action):
         if kills == RANDOM_KILLS:
             break
     assert kills == RANDOM_KILLS
+
+
+@pytest.mark.parametrize("action", victim.ACTIONS)
+def test_killed_as_the_entry_of_the_log_is_begun(templates, tmp_path, action):
+    """Deep Lake creates the file of a commit, and then fills it in one write."""
+    path = shutil.copytree(templates[action], tmp_path / "work")
+    source = hub.open(path)
+    before = everything(str(path))
+    store = source._store
+    if action in ("tensors_on_branch", "decisions"):
+        store = store.writer().create_branch("work")
+    log = path / "_deeplake_log" / store._dataset.current_branch.id
+    log.mkdir(exist_ok=True)
+    (log / f"{int(store.version.commit[:10]) + 1:010d}m00000000.jsonl.lz4").touch()
+    assert not check_all_or_nothing(action, str(path))
+    source.X.read()
+    victim.ACTIONS[action](source)
+    assert check_all_or_nothing(action, str(path))
+    check_main(str(path), before)
