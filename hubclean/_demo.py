@@ -92,9 +92,7 @@ def _plant_errors(hub, datasets, path, random_state):
         true[:_N_TRAIN], 0.1, random_state=random_state
     )
     rows = np.flatnonzero(planted)
-    wrong = pd.DataFrame(
-        {"row": rows, "decision": "relabel", "new_label": noisy[rows]}
-    )
+    wrong = pd.DataFrame({"row": rows, "decision": "relabel", "new_label": noisy[rows]})
     hub.apply_decisions(source, wrong, branch="planted")
     mask = np.zeros(len(true), dtype=bool)
     mask[rows] = True
