@@ -23,6 +23,8 @@ _ClickException = next(
 )
 _Abort, _Exit = typer.Abort, typer.Exit
 
+_STOPPED = 130
+
 app = typer.Typer(
     name="hubclean",
     no_args_is_help=True,
@@ -78,6 +80,8 @@ def main(arguments=None):
             warnings.showwarning = _show_warning
             code = app(arguments, prog_name="hubclean", standalone_mode=False)
         sys.stdout.flush()
+        if code == _STOPPED:  # so Typer puts it
+            raise KeyboardInterrupt
         return code or 0
     except _ClickException as exc:
         if type(exc).__name__ == "NoArgsIsHelpError":
@@ -91,7 +95,7 @@ def main(arguments=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, _Abort):
-        return fail(_stopped(arguments), code=130)
+        return fail(_stopped(arguments), code=_STOPPED)
     except (HubcleanError, OSError, ValueError, RuntimeError) as exc:
         logging.getLogger("hubclean").debug("failed", exc_info=True)
         return fail(str(exc), code=1)

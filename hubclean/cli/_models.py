@@ -6,7 +6,6 @@ import os
 import sys
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -108,7 +107,7 @@ def _sklearn_estimator(built, model, X, kind, option):
     typer = require("typer", extra="cli", by="The command hubclean")
     if built is not None:
         whole = (
-            built() if isinstance(built, type) or not is_classifier(built) else built
+            built if hasattr(built, "fit") and not isinstance(built, type) else built()
         )
         if not hasattr(whole, "predict_proba") or hasattr(whole, "steps"):
             return whole
