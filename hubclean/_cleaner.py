@@ -181,7 +181,11 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
 
         Parameters
         ----------
-        X, y, **fit_params
+        X : rows
+            Whatever `estimator` accepts, n_samples rows.
+        y : array-like of shape (n_samples,)
+            Given labels.
+        **fit_params : dict
             As for `fit`.
 
         Returns

@@ -49,6 +49,7 @@ def progress(total, desc="", enabled=True):
             yield bar
         finally:
             _open_bar.reset(token)
+            bar.refresh()  # the last state, however quick the last steps were
 
 
 def advance(steps=1):
