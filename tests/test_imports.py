@@ -24,6 +24,7 @@ CORE = {
     "_label_correction": 4,
     "_labels_version": 2,
     "_decisions": 4,
+    "_folder": 3,
     "_out_of_sample": 5,
     "_label_issues": 6,
     "_adapt": 6,
