@@ -1,7 +1,17 @@
 """Random labels and probabilities of many shapes, for the tests of the issue engine."""
 
+import warnings
+
 import numpy as np
+from cleanlab.filter import find_label_issues
 from hypothesis import strategies as st
+
+
+def cleanlab_mask(labels, pred_probs, **parameters):
+    """Label issues by cleanlab, without its warnings about small classes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return find_label_issues(labels, pred_probs, n_jobs=1, **parameters)
 
 
 def problem(seed, *, n, n_classes, wrong=0.2, dtype=np.float64, sharp=2.0):

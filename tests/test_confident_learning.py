@@ -1,13 +1,9 @@
 """Thresholds, joint and rules: hand-worked arrays, cleanlab, and properties."""
 
-import warnings
-from functools import partial
-
 import numpy as np
 import pytest
 from cleanlab.count import compute_confident_joint, estimate_latent
 from cleanlab.count import get_confident_thresholds as cleanlab_thresholds
-from cleanlab.filter import find_label_issues
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,19 +17,13 @@ from hubclean._confident_learning import (
     noise_matrix,
 )
 from hubclean.exceptions import ParameterError
-from tests.issue_problems import problem, problems
+from tests.issue_problems import cleanlab_mask, problem, problems
 
 # Four rows of class 0, two of class 1; the third row and the last are wrong.
 LABELS = np.array([0, 0, 0, 0, 1, 1])
 PROBS = np.array(
     [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]]
 )
-
-
-def cleanlab_mask(labels, pred_probs, **parameters):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return find_label_issues(labels, pred_probs, n_jobs=1, **parameters)
 
 
 def test_filters_are_the_seven_of_cleanlab_in_its_order():
@@ -165,7 +155,7 @@ def test_masks_equal_those_of_cleanlab(filter_by, case, frac_noise, min_examples
     assert not (rule.mask & ~rule.flag(labels, pred_probs)).any()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_thresholds_and_joints_equal_those_of_cleanlab(case):
     labels, pred_probs = case
@@ -200,12 +190,30 @@ def test_flag_on_the_training_rows_is_the_mask_without_ties(filter_by, seed):
 
 @pytest.mark.parametrize("filter_by", FILTERS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_order_of_rows_and_names_of_classes_do_not_matter(filter_by, seed):
+def test_order_of_rows_does_not_matter(filter_by, seed):
     labels, pred_probs = problem(seed, n=500, n_classes=4)
-    mask_of = partial(issue_mask, filter_by=filter_by)
-    mask = mask_of(labels, pred_probs)
-    rng = np.random.default_rng(seed)
-    rows, classes = rng.permutation(500), rng.permutation(4)
-    np.testing.assert_array_equal(mask_of(labels[rows], pred_probs[rows]), mask[rows])
-    renamed = np.argsort(classes)[labels]
-    np.testing.assert_array_equal(mask_of(renamed, pred_probs[:, classes]), mask)
+    rows = np.random.default_rng(seed).permutation(500)
+    mask = issue_mask(labels, pred_probs, filter_by=filter_by)
+    shuffled = issue_mask(labels[rows], pred_probs[rows], filter_by=filter_by)
+    np.testing.assert_array_equal(shuffled, mask[rows])
+
+
+@pytest.mark.parametrize("filter_by", FILTERS)
+def test_order_of_classes_matters_only_where_rounding_ties(filter_by):
+    """Where two counts of a row lose equally by rounding, the first gets the row."""
+    same = 0
+    for seed in range(12):
+        labels, pred_probs = problem(seed, n=500, n_classes=4)
+        classes = np.random.default_rng(seed).permutation(4)
+        renamed, moved = np.argsort(classes)[labels], pred_probs[:, classes]
+        rule = learn_rule(labels, pred_probs, filter_by=filter_by)
+        other = learn_rule(renamed, moved, filter_by=filter_by)
+        expected = rule.confident_joint[np.ix_(classes, classes)]
+        np.testing.assert_allclose(other.confident_joint, expected, atol=1)
+        if (other.confident_joint == expected).all():
+            np.testing.assert_array_equal(other.mask, rule.mask)
+            same += 1
+        else:  # cleanlab makes the same choice
+            theirs = cleanlab_mask(renamed, moved, filter_by=filter_by)
+            np.testing.assert_array_equal(other.mask, theirs)
+    assert same >= 6

@@ -10,7 +10,18 @@ from hubclean import datasets, exceptions
 
 #: Not asked for: See Also, Notes, an extended summary, examples of one-liners,
 #: and the rules about where the first line stands.
-IGNORED = {"GL01", "GL08", "SA01", "SA04", "ES01", "EX01", "RT02", "RT03", "YD01", "PR01"}
+IGNORED = {
+    "GL01",
+    "GL08",
+    "SA01",
+    "SA04",
+    "ES01",
+    "EX01",
+    "RT02",
+    "RT03",
+    "YD01",
+    "PR01",
+}
 EAGER = ["HubLabelCleaner", "LabelCleaningSampler", "find_label_issues"]
 
 

@@ -10,6 +10,9 @@ from hubclean._label_quality import SCORES, label_quality
 from hubclean.exceptions import ParameterError
 from tests.issue_problems import problem, problems
 
+#: Every score plain, and those adjusted that can be.
+WAYS = [(score, False) for score in SCORES]
+WAYS += [("self_confidence", True), ("normalized_margin", True)]
 LABELS = np.array([0, 1, 2])
 PROBS = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.0, 0.0, 1.0]])
 
@@ -51,26 +54,18 @@ def test_entropy_cannot_be_adjusted():
         )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(problems())
 def test_scores_equal_those_of_cleanlab(case):
-    for score in SCORES:
-        for adjust in (False, True):
-            if adjust and score == "confidence_weighted_entropy":
-                continue
-            ours = label_quality(*case, score=score, adjust_pred_probs=adjust)
-            theirs = get_label_quality_scores(
-                *case, method=score, adjust_pred_probs=adjust
-            )
-            assert ours.dtype == theirs.dtype
-            np.testing.assert_array_equal(ours, theirs)
+    for score, adjust in WAYS:
+        ours = label_quality(*case, score=score, adjust_pred_probs=adjust)
+        theirs = get_label_quality_scores(*case, method=score, adjust_pred_probs=adjust)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("adjust", [False, True])
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(("score", "adjust"), WAYS)
 def test_size_of_the_blocks_does_not_matter(score, adjust, monkeypatch):
-    if adjust and score == "confidence_weighted_entropy":
-        pytest.skip("this score is not adjusted")
     labels, pred_probs = problem(3, n=301, n_classes=7, dtype=np.float32)
     expected = label_quality(labels, pred_probs, score=score, adjust_pred_probs=adjust)
     for n_bytes in (1, 1000, 5000):
