@@ -20,8 +20,10 @@ from hubclean.exceptions import (
 from hubclean.pytorch._columns import as_rows, is_map_dataset, labels_of
 from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
 from hubclean.pytorch._devices import choose_device, give_memory_back
+from hubclean.pytorch._features import EmbeddedRows, embed, features_key
 from hubclean.pytorch._labels import encode, label_array
 from hubclean.pytorch._modules import first_output, fresh_module, try_module
+from hubclean.pytorch._named import named_model
 from hubclean.pytorch._networks import default_network
 from hubclean.pytorch._randomness import Randomness, device_seed, seeded, thread_count
 from hubclean.pytorch._recording import HeldOutRecorder, MarginRecorder
@@ -63,6 +65,7 @@ class TorchClassifier(NeuralNetClassifier):
         self,
         module=None,
         *,
+        dataset=None,
         criterion=None,
         optimizer=None,
         lr=None,
@@ -81,6 +84,9 @@ class TorchClassifier(NeuralNetClassifier):
         record_margins=False,
         average_epochs=0.5,
         schedule="auto",
+        pretrained=None,
+        features=None,
+        resize=None,
         keep_weights=False,
         amp=False,
         num_threads=1,
@@ -100,6 +106,7 @@ class TorchClassifier(NeuralNetClassifier):
             callbacks=callbacks,
             verbose=verbose,
             device=device,
+            dataset=dataset,
             **kwargs,
         )
         self.transform = transform
@@ -111,6 +118,9 @@ class TorchClassifier(NeuralNetClassifier):
         self.record_margins = record_margins
         self.average_epochs = average_epochs
         self.schedule = schedule
+        self.pretrained = pretrained
+        self.features = features
+        self.resize = resize
         self.keep_weights = keep_weights
         self.amp = amp
         self.num_threads = num_threads
@@ -120,15 +130,16 @@ class TorchClassifier(NeuralNetClassifier):
 
     # -- fitting ---------------------------------------------------------------
 
-    def fit(self, X, y=None, *, evaluate=None, **fit_params):
+    def fit(self, X=None, y=None, *, evaluate=None, **fit_params):
         """Train a network with fresh weights.
 
         Parameters
         ----------
         X : array-like, lazy column or map-style dataset of n_samples rows
-            Images, rows of numbers, or what `module` takes.
+            Images, rows of numbers, or what `module` takes; None takes `dataset`.
         y : array-like of shape (n_samples,) or None
-            Labels; None takes them from a dataset of (input, label) pairs.
+            Labels; None takes them from a source, or a dataset of (input, label)
+            pairs.
         evaluate : rows like X or None
             Held-out rows to predict while training: see ``evaluated_proba_``.
         **fit_params : dict
@@ -152,11 +163,11 @@ class TorchClassifier(NeuralNetClassifier):
                 "fold to the next has seen the rows it is to judge. Call partial_fit "
                 "to go on training."
             )
-        rows, labels = self._rows_and_labels(X, y)
-        self._learn_classes(labels)
         self.seed_ = draw_seed(random_generator(self.random_state))
         self.randomness_ = Randomness(self.seed_)
         self.device_ = choose_device(self.device, self.fold)
+        rows, labels = self._rows_and_labels(self.dataset if X is None else X, y)
+        self._learn_classes(labels)
         dataset = self.get_dataset(rows, encode(labels, self.classes_))
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self.tried_rows_ = self._some_rows(rows)
@@ -199,8 +210,27 @@ class TorchClassifier(NeuralNetClassifier):
             raise ParameterError(
                 "skorch: fit needs `y`, unless X is a dataset of (input, label) pairs."
             )
-        rows = as_rows(X)
+        rows = self._rows(X)
         return rows, label_array(y, len(rows))
+
+    def _rows(self, X):
+        """Rows to feed; features of them where a frozen network makes those."""
+        rows = as_rows(X)
+        if self.features is None or isinstance(rows, EmbeddedRows):
+            return rows
+        transform = self._transform(False)
+        data = BatchDataset(rows, None, transform, self.seed_, self.resize)
+        pretrained = self.pretrained is not False
+        return embed(
+            rows,
+            features_key(self.features, transform, self.resize, pretrained),
+            self.features,
+            pretrained=pretrained,
+            fetch=lambda chosen: (data.__getitems__(chosen)[0], transform is not None),
+            device=self.device_,
+            resize=self.resize,
+            batch_size=max(1, self.batch_size),
+        )
 
     def _learn_classes(self, labels):
         """Set `classes_`; at least two of them."""
@@ -214,8 +244,13 @@ class TorchClassifier(NeuralNetClassifier):
     def _some_rows(self, rows):
         """A few rows spread over the data, to size and try the network with."""
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), _TRIED_ROWS)).astype(int)
-        data = BatchDataset(rows, transform=self._transform(False), seed=self.seed_)
-        return data.__getitems__(chosen)[0]
+        return self._dataset(rows, None, training=False).__getitems__(chosen)[0]
+
+    def _dataset(self, rows, codes, training):
+        """Rows and codes with the transform that belongs to them."""
+        embedded = isinstance(rows, EmbeddedRows)
+        transform = None if embedded else self._transform(training)
+        return BatchDataset(rows, codes, transform, self.seed_, self.resize)
 
     def _transform(self, training):
         """Transform of the images while training, or while predicting."""
@@ -232,7 +267,7 @@ class TorchClassifier(NeuralNetClassifier):
         self.recorder_ = MarginRecorder(len(dataset)) if self.record_margins else None
         self.held_out_ = None
         if evaluate is not None:
-            rows = as_rows(evaluate)
+            rows = self._rows(evaluate)
             self.held_out_ = HeldOutRecorder(rows, epochs, self.average_epochs)
         self.lr_steps_ = None
         with self._on_device():
@@ -364,8 +399,8 @@ class TorchClassifier(NeuralNetClassifier):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         self.check_is_fitted()
-        rows = as_rows(X)
-        dataset = BatchDataset(rows, None, self._transform(False), self.seed_)
+        rows = self._rows(X)
+        dataset = self._dataset(rows, None, training=False)
         proba = np.empty((len(rows), len(self.classes_)))
         with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
             self._set_training(False)
@@ -396,7 +431,7 @@ class TorchClassifier(NeuralNetClassifier):
         """Dataset of whole batches of training rows, for any X."""
         if isinstance(X, BatchDataset):
             return X
-        return BatchDataset(as_rows(X), y, self._transform(True), self.seed_)
+        return self._dataset(self._rows(X), y, training=True)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Training and validation data; `valid_dataset` before skorch's split."""
@@ -407,7 +442,7 @@ class TorchClassifier(NeuralNetClassifier):
             *(self.valid_dataset if pair else (self.valid_dataset, None))
         )
         codes = encode(labels, self.classes_)
-        return X, BatchDataset(rows, codes, self._transform(False), self.seed_)
+        return X, self._dataset(rows, codes, training=False)
 
     def get_iterator(self, dataset, training=False):
         """Loader of whole batches; torch's own where processes are asked for."""
@@ -435,23 +470,32 @@ class TorchClassifier(NeuralNetClassifier):
                 "skorch: the network is sized from the data; call fit(X, y), not "
                 "initialize()."
             )
-        kwargs = self.get_params_for("module")
-        given = None
+        n_classes = len(self.classes_)
         with self.randomness_:
-            if self.module is not None:
-                given = fresh_module(self.module, kwargs, self.keep_weights)
-            from_transform = self._transform(False) is not None
+            module = self._made_module(n_classes)
             self.input_plan_ = plan_input(
-                self.tried_rows_, module=given, from_transform=from_transform
+                self.tried_rows_,
+                module=module,
+                from_transform=self._transform(False) is not None,
+                resize=self.resize,
             )
-            if given is None:
+            if module is None:
                 ready = prepare(self.tried_rows_, self.input_plan_, "cpu")
-                given = default_network(ready, len(self.classes_))
+                module = default_network(ready, n_classes, self.features is not None)
             self.gives_probabilities_ = try_module(
-                given, self.tried_rows_[:2], self.input_plan_, len(self.classes_)
+                module, self.tried_rows_[:2], self.input_plan_, n_classes
             )
-        self.module_ = given.to(memory_format=torch.channels_last)
+        self.module_ = module.to(memory_format=torch.channels_last)
         return self
+
+    def _made_module(self, n_classes):
+        """Module that was asked for, with fresh weights; None for the default."""
+        kwargs = self.get_params_for("module")
+        if isinstance(self.module, str):
+            return named_model(self.module, n_classes, bool(self.pretrained))
+        if self.module is None:
+            return None
+        return fresh_module(self.module, kwargs, self.keep_weights)
 
     def _initialize_module(self, reason=None):
         # skorch would move the module to the device "auto", which torch does not know.
