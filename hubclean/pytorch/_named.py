@@ -120,9 +120,9 @@ def _load(library, name):
         return importlib.import_module(library)
     except (ImportError, RuntimeError) as exc:
         raise MissingPackageError(
-            f"skorch: the model {name!r} needs the package {library!r}, which cannot be "
-            f"imported ({exc}). Install it with: pip install 'hubclean[vision]' (beside "
-            "a CPU build of torch, take torchvision from the index of that build). "
+            f"skorch: the model {name!r} needs the package {library!r}, which cannot "
+            f"be imported ({exc}). Install it with: pip install 'hubclean[vision]' "
+            "(beside a CPU build of torch, take torchvision from that build's index). "
             "Without `module`, a small network that needs neither is used."
         ) from exc
 
