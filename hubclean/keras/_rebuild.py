@@ -1,0 +1,169 @@
+"""A fresh model like a given one: same layers, same compilation, new weights.
+
+The given model is never trained. Its weights may have seen the labels that are to be
+judged, so none of them is taken over, and a model of which that cannot be said is
+refused.
+"""
+
+import keras
+from keras.src.saving.serialization_lib import SafeModeScope
+
+from hubclean.exceptions import EstimatorError
+
+_REMEDY = (
+    "Pass a function that builds the model instead, "
+    "scikeras(lambda meta: build_my_model(), ...): it is called once for each fold."
+)
+
+
+def fresh_model(model):
+    """Build a model from the config of another one, uncompiled, with fresh weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential, functional or subclassed; built, trained and compiled or not.
+
+    Returns
+    -------
+    fresh : keras.Model
+        Shares no variable with `model`.
+
+    Raises
+    ------
+    EstimatorError
+        If the model cannot be rebuilt, or would lose what cannot be made again.
+
+    Examples
+    --------
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> fresh = fresh_model(model)
+    >>> bool((fresh.get_weights()[0] == model.get_weights()[0]).any())
+    False
+    """
+    _check_trainable(model)
+    try:
+        fresh = _from_config(model)
+        _keep_adapted(model, fresh)
+    except Exception as exc:  # get_config and from_config run anyone's code
+        raise EstimatorError(
+            f"KerasClassifier: the model {model.name!r} cannot be rebuilt from its "
+            f"config with fresh weights for each fold ({exc}). {_REMEDY} Or give "
+            f"{type(model).__name__} a get_config that returns the arguments of its "
+            "constructor."
+        ) from exc
+    _check_separate(model, fresh)
+    return fresh
+
+
+def _from_config(model):
+    """Same layers and arguments, new variables."""
+    # The config is of a live object of the user, not of a downloaded file.
+    with (
+        SafeModeScope(safe_mode=False),
+        keras.saving.custom_object_scope(own_classes(model)),
+    ):
+        if isinstance(model, keras.Sequential) or hasattr(model, "operations"):
+            return keras.models.clone_model(model)
+        return type(model).from_config(model.get_config())
+
+
+def own_classes(model):
+    """Classes of the user in a model, by name, as Keras looks them up in configs."""
+    parts = [model, *_all_layers(model)]
+    if getattr(model, "compiled", False):
+        parts += [model.optimizer, model.loss, *model.metrics]
+    kinds = {type(part) for part in parts if part is not None}
+    return {k.__name__: k for k in kinds if not k.__module__.startswith("keras.")}
+
+
+def _all_layers(model):
+    """Every layer in a model, those inside of layers too, in a fixed order."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def _check_trainable(model):
+    """Frozen layers hold weights that no training would bring back."""
+    frozen = [
+        layer.name
+        for layer in [model, *_all_layers(model)]
+        if not layer.trainable and layer.weights
+    ]
+    if frozen:
+        raise EstimatorError(
+            f"KerasClassifier: the model {model.name!r} has frozen layers "
+            f"({', '.join(frozen[:3])}), whose weights would be lost: it is rebuilt "
+            "with fresh weights for each fold, so that no trained weights leak into "
+            "the judgement of the labels. Pass a function that builds the model and "
+            "loads the weights it starts from."
+        )
+
+
+def _check_separate(model, fresh):
+    """A config that hands live layers over would leak trained weights."""
+    ours = {id(variable) for variable in fresh.variables}
+    layers = {id(layer) for layer in _all_layers(fresh)}
+    shared = [v.path for v in model.variables if id(v) in ours]
+    shared += [layer.name for layer in _all_layers(model) if id(layer) in layers]
+    if shared:
+        raise EstimatorError(
+            f"KerasClassifier: rebuilding the model {model.name!r} from its config "
+            f"gives a model that shares {shared[0]!r} with it, so trained weights "
+            f"would leak between folds. {_REMEDY}"
+        )
+
+
+def _keep_adapted(model, fresh):
+    """Bring over what layers learned from X alone, by `adapt`: means, vocabularies."""
+    for old, new in zip(_all_layers(model), _all_layers(fresh), strict=False):
+        if type(old) is not type(new) or not hasattr(old, "adapt"):
+            continue
+        if hasattr(old, "get_vocabulary"):
+            new.set_vocabulary(old.get_vocabulary(include_special_tokens=False))
+        elif isinstance(old, keras.layers.Normalization):
+            _keep_normalization(old, new)
+        elif getattr(old, "bin_boundaries", None) is not None:
+            new.bin_boundaries = list(old.bin_boundaries)
+
+
+def _keep_normalization(old, new):
+    """Means and variances of a `Normalization` layer that was adapted."""
+    if old.input_mean is None and old.built:
+        if not new.built:
+            new.build(old.get_build_config()["input_shape"])
+        new.set_weights(old.get_weights())
+        new.finalize_state()
+
+
+def compile_arguments(model):
+    """How a model was compiled, as fresh arguments of `compile`.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled or not.
+
+    Returns
+    -------
+    arguments : dict
+        Empty when the model is not compiled.
+
+    Raises
+    ------
+    EstimatorError
+        If its optimizer, loss or metrics cannot be made again.
+    """
+    if not getattr(model, "compiled", False):
+        return {}
+    try:
+        config = dict(model.get_compile_config())
+        config.pop("loss", None)
+        with keras.saving.custom_object_scope(own_classes(model)):
+            arguments = keras.saving.deserialize_keras_object(config)
+    except Exception as exc:  # custom losses and metrics run anyone's code
+        raise EstimatorError(
+            f"KerasClassifier: how the model {model.name!r} was compiled cannot be "
+            f"repeated ({exc}). Pass optimizer=, loss= and metrics= to scikeras() with "
+            f"an uncompiled model. Or: {_REMEDY}"
+        ) from exc
+    return {**arguments, "loss": model.loss}
