@@ -4,6 +4,38 @@ Public names only. Importing hubclean imports no optional package: the names of 
 PyTorch, Keras and Hub workflows are loaded when they are first used.
 """
 
+import importlib
+
+from hubclean._cleaner import HubLabelCleaner
+from hubclean._label_issues import find_label_issues
+from hubclean._sampler import LabelCleaningSampler
+
 __version__ = "0.1.0.dev0"
 
-__all__ = ["__version__"]
+#: Public names that need an optional package -> the module that holds them.
+_LAZY = {
+    "skorch": "hubclean.pytorch",
+    "scikeras": "hubclean.keras",
+    "clean_labels": "hubclean.hub",
+    "create_tensors": "hubclean.hub",
+    "clean_view": "hubclean.hub",
+    "apply_decisions": "hubclean.hub",
+}
+
+__all__ = [
+    "HubLabelCleaner",
+    "LabelCleaningSampler",
+    "__version__",
+    "find_label_issues",
+    *_LAZY,
+]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -12,11 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples
 
 _BLOCK_BYTES = 1 << 24
-_DIGEST = np.dtype("S16")
 
 
 @runtime_checkable
@@ -73,6 +72,20 @@ def n_rows(X):
     return _num_samples(X)
 
 
+def as_rows(X):
+    """Make rows of X countable and indexable, without copying where they are.
+
+    Sparse matrices become CSR, objects that only know how to become an array become
+    one.
+
+    Examples
+    --------
+    >>> as_rows(sparse.coo_array(np.eye(2))).format
+    'csr'
+    """
+    return X if is_lazy(X) else indexable(X)[0]
+
+
 def take_rows(X, indices):
     """Rows of X at some positions, in the container that X came in.
 
@@ -100,8 +113,8 @@ def row_digests(X):
 
     Returns
     -------
-    digests : ndarray of bytes, shape (n_samples,)
-        Sixteen bytes for each row.
+    digests : ndarray of uint64, shape (n_samples,)
+        Two different rows share one by chance once in 2**64 pairs.
 
     Examples
     --------
@@ -124,9 +137,8 @@ def row_digests(X):
 
 def _digest(chunks):
     """Hash one chunk of bytes after another."""
-    digests = [hashlib.blake2b(chunk, digest_size=16).digest() for chunk in chunks]
-    # A fixed-width bytes dtype drops trailing zero bytes of both sides alike.
-    return np.array(digests, dtype=_DIGEST)
+    digests = [hashlib.blake2b(chunk, digest_size=8).digest() for chunk in chunks]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def _numeric_row_bytes(array):
@@ -159,10 +171,9 @@ def _frame_digests(X):
     ):
         return _digest(_numeric_row_bytes(frame.to_numpy(dtype=np.float64)))
     try:
-        hashed = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+        return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
     except TypeError:  # a column of lists, say
         return _digest(repr(row).encode() for row in frame.itertuples(index=False))
-    return hashed.view("S8").astype(_DIGEST)
 
 
 def _object_digests(array):

@@ -1,0 +1,242 @@
+"""What the cleaner and the sampler share: parameters, checks, evidence, judgement.
+
+It imports inwards only.
+"""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from hubclean._adapt import as_classifier
+from hubclean._compat import (
+    HasMethods,
+    Interval,
+    MetadataRouter,
+    MethodMapping,
+    StrOptions,
+    _routing_enabled,
+    get_tags,
+    process_routing,
+)
+from hubclean._confident_learning import FILTERS
+from hubclean._label_correction import correct_labels
+from hubclean._label_issues import judge, labels_like, make_table
+from hubclean._label_quality import SCORES
+from hubclean._out_of_sample import (
+    draw_seed,
+    make_splits,
+    out_of_sample_pred_probs,
+    random_generator,
+)
+from hubclean._rows import n_rows
+from hubclean._validation import (
+    check_classifier,
+    check_features,
+    check_labels,
+    check_parameters,
+    check_rows,
+    encode_labels,
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Checked input of one ``fit``."""
+
+    X: Any
+    classifier: Any
+    labels: np.ndarray
+    classes: np.ndarray
+    codes: np.ndarray
+    fit_params: dict
+    groups: Any
+
+
+class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
+    """Base of the estimators that judge labels by out-of-sample probabilities."""
+
+    _parameter_constraints = {
+        "estimator": "no_validation",  # check_classifier says more
+        "cv": [
+            Interval(Integral, 2, None, closed="left"),
+            HasMethods(["split", "get_n_splits"]),
+            "cv_object",
+        ],
+        "score_by": [StrOptions(set(SCORES))],
+        "filter_by": [StrOptions(set(FILTERS))],
+        "frac_noise": [Interval(Real, 0, 1, closed="right")],
+        "threshold": [Interval(Real, 0, 1, closed="both"), None],
+        "prune_fraction": [Interval(Real, 0, 1, closed="both")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state", np.random.Generator],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        cv=5,
+        score_by="self_confidence",
+        filter_by="prune_by_noise_rate",
+        frac_noise=1.0,
+        threshold=None,
+        prune_fraction=1.0,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.cv = cv
+        self.score_by = score_by
+        self.filter_by = filter_by
+        self.frac_noise = frac_noise
+        self.threshold = threshold
+        self.prune_fraction = prune_fraction
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _find_issues(self, X, y, params):
+        """Judge every label: check, collect evidence, apply the issue rule.
+
+        Sets ``classes_``, ``label_issues_``, ``pred_probs_``, ``confident_joint_``,
+        ``noise_matrix_``, ``n_features_in_`` and ``feature_names_in_``.
+
+        Returns
+        -------
+        given : Given
+            The checked input.
+        judgement : Judgement
+            What was found.
+        generator : RandomState
+            The generator that made the folds, to go on with.
+        """
+        given = self._check_input(X, y, params)
+        generator = random_generator(self.random_state)
+        evidence = self._collect_evidence(given, generator)
+        judgement = judge(
+            given.codes,
+            evidence.pred_probs,
+            judged=evidence.judged,
+            filter_by=self.filter_by,
+            score_by=self.score_by,
+            threshold=self.threshold,
+            frac_noise=self.frac_noise,
+        )
+        check_features(self, given.X, reset=True)
+        self.classes_ = given.classes
+        self.pred_probs_ = evidence.pred_probs
+        self.confident_joint_ = judgement.confident_joint
+        self.noise_matrix_ = judgement.noise_matrix
+        self.label_issues_ = make_table(
+            judgement.is_label_issue,
+            judgement.label_quality,
+            labels_like(given.classes, judgement.predicted, getattr(y, "dtype", None)),
+            index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
+        )
+        return given, judgement, generator
+
+    def _check_input(self, X, y, params):
+        """Check parameters, rows, labels and the estimator before any training."""
+        by = type(self).__name__
+        check_parameters(self)
+        X = check_rows(X, by=by)
+        labels = check_labels(y, by=by, n_samples=n_rows(X))
+        classifier = self._classifier()
+        classes, codes = encode_labels(labels, by=by)
+        fit_params, groups = self._route(params)
+        return Given(X, classifier, labels, classes, codes, fit_params, groups)
+
+    def _collect_evidence(self, given, generator):
+        """Out-of-sample probabilities of every row by cross-validation."""
+        by = type(self).__name__
+        splits = make_splits(
+            self.cv,
+            given.X,
+            given.codes,
+            given.classes,
+            groups=given.groups,
+            generator=generator,
+            by=by,
+        )
+        return out_of_sample_pred_probs(
+            given.classifier,
+            given.X,
+            given.labels,
+            given.codes,
+            given.classes,
+            splits,
+            seeds=[draw_seed(generator) for _ in splits],
+            fit_params=given.fit_params,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            by=by,
+        )
+
+    def _correct(self, given, judgement):
+        """Positions of the rows that stay, and their corrected labels."""
+        kept, corrected = correct_labels(
+            given.codes,
+            judgement.is_label_issue,
+            judgement.label_quality,
+            judgement.predicted,
+            self.prune_fraction,
+        )
+        return kept, given.classes[corrected]
+
+    def _classifier(self):
+        """The estimator inside, checked; logistic regression where none was given."""
+        if self.estimator is None:
+            return LogisticRegression(max_iter=1000)
+        by = type(self).__name__
+        return check_classifier(as_classifier(self.estimator, by=by), by=by)
+
+    def _route(self, params):
+        """Split the metadata of ``fit``: for the estimator inside, for the splitter."""
+        params = {name: value for name, value in params.items() if value is not None}
+        if _routing_enabled():
+            routed = process_routing(self, "fit", **params)
+            return dict(routed.estimator.fit), routed.splitter.split.get("groups")
+        groups = params.pop("groups", None)
+        return params, groups
+
+    def get_metadata_routing(self):
+        """Say which metadata goes to the estimator inside and which to the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            Of ``fit`` and ``fit_transform``.
+        """
+        training, splitting = MethodMapping(), MethodMapping()
+        for caller in ("fit", "fit_transform"):
+            training.add(caller=caller, callee="fit")
+            splitting.add(caller=caller, callee="split")
+        # Folds of our own making take groups, as those of GroupKFold do.
+        own_folds = not hasattr(self.cv, "get_metadata_routing")
+        return (
+            MetadataRouter(owner=self)
+            .add(estimator=self._classifier(), method_mapping=training)
+            .add(
+                splitter=GroupKFold() if own_folds else self.cv,
+                method_mapping=splitting,
+            )
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inside = LogisticRegression() if self.estimator is None else self.estimator
+        try:
+            tags.input_tags = get_tags(inside).input_tags
+        except (AttributeError, TypeError):  # a module or model without tags
+            tags.input_tags.two_d_array = True
+        tags.input_tags.pairwise = False
+        tags.target_tags.required = True
+        tags.non_deterministic = False
+        return tags

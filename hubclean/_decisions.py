@@ -1,0 +1,410 @@
+"""Decisions of a person about labels: keep, relabel, or prune.
+
+A table with one row for each decision, as the report exports it, is checked here and
+applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows` and
+`exceptions`.
+"""
+
+import dataclasses
+import hashlib
+import os
+
+import numpy as np
+import pandas as pd
+
+from hubclean._rows import n_rows, take_rows
+from hubclean.exceptions import (
+    DatasetChangedError,
+    LabelsError,
+    ParameterError,
+    ValidationError,
+)
+
+#: What can be decided about a row.
+DECISIONS = ("keep", "relabel", "prune")
+_REQUIRED = ("row", "decision")
+_OPTIONAL = ("new_label", "given_label", "dataset_version")
+_NAMED = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """Checked decisions: no row twice, rows ascending."""
+
+    #: Positions in the dataset that was judged, ascending.
+    rows: np.ndarray
+    #: One of `DECISIONS` for each.
+    actions: np.ndarray
+    #: Class name or code for a relabelled row, else None.
+    new_labels: tuple
+    #: The labels that were judged, where the table has them.
+    given_labels: tuple | None = None
+    #: Version of the dataset that was judged, where the table has it.
+    dataset_version: str | None = None
+    #: What the judgement was made with, where the table has it.
+    parameters: dict = dataclasses.field(default_factory=dict)
+
+    def rows_to(self, action):
+        """Rows with this decision."""
+        return self.rows[self.actions == action]
+
+    def counts(self):
+        """Return the number of rows for each decision.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"row": [4, 2], "decision": ["keep", "prune"]})
+        >>> read_decisions(table).counts()
+        {'keep': 1, 'relabel': 0, 'prune': 1}
+        """
+        return {action: int((self.actions == action).sum()) for action in DECISIONS}
+
+
+def labels_version(labels):
+    """Name the content of some labels, to know them again.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+        Given labels.
+
+    Returns
+    -------
+    version : str
+        ``"labels-"`` and 16 hexadecimal digits. Equal labels in equal order have
+        equal versions, whatever their container.
+
+    Examples
+    --------
+    >>> labels_version([0, 1]) == labels_version(np.array([0, 1], dtype="uint8"))
+    True
+    """
+    texts = "\x1f".join(map(str, np.asarray(labels).tolist()))
+    digest = hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"labels-{digest[:16]}"
+
+
+def read_decisions(decisions):
+    """Read and check a table of decisions.
+
+    Parameters
+    ----------
+    decisions : DataFrame, or path of a CSV file
+        With the columns `row` (position in the dataset) and `decision` ("keep",
+        "relabel" or "prune"), `new_label` where rows are relabelled, and optionally
+        `given_label` and `dataset_version`, which guard against changed data.
+
+    Returns
+    -------
+    decisions : Decisions
+
+    Raises
+    ------
+    ValidationError
+        If a column is missing or unknown, a row is named twice or is no position, or
+        a decision is none of the three.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"row": [7, 3], "decision": ["relabel", "prune"], "new_label": ["cat", ""]}
+    ... )
+    >>> checked = read_decisions(table)
+    >>> checked.rows, checked.actions, checked.new_labels
+    (array([3, 7]), array(['prune', 'relabel'], dtype=object), (None, 'cat'))
+    """
+    if isinstance(decisions, Decisions):
+        return decisions
+    table = _as_table(decisions)
+    _check_columns(table)
+    rows = _positions(table["row"])
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    actions = _actions(table["decision"], rows, order)
+    new_labels = [None] * len(rows)
+    if "new_label" in table.columns:
+        given = table["new_label"].tolist()
+        new_labels = [
+            given[i] if action == "relabel" else None
+            for i, action in zip(order, actions, strict=True)
+        ]
+    _check_new_labels(rows, actions, new_labels)
+    attrs = table.attrs.get("hubclean", {})
+    given = None
+    if "given_label" in table.columns:
+        column = table["given_label"].tolist()
+        given = tuple(column[i] for i in order)
+    return Decisions(
+        rows=rows,
+        actions=actions,
+        new_labels=tuple(new_labels),
+        given_labels=given,
+        dataset_version=_one_version(table) or attrs.get("dataset_version"),
+        parameters=dict(attrs.get("parameters", {})),
+    )
+
+
+def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
+    """Corrected copies of X and y.
+
+    Parameters
+    ----------
+    X : array-like, data frame, sparse matrix or lazy column of n_samples rows
+        It is only indexed by rows.
+    y : array-like of shape (n_samples,)
+        Given labels.
+    decisions : DataFrame, path of a CSV file, or Decisions
+        See `read_decisions`. A new label is a class of `y`, or one of `class_names`.
+    class_names : sequence of str, optional
+        Names of the classes, where `y` holds codes: name ``class_names[k]`` is
+        label ``k``.
+
+    Returns
+    -------
+    X : same container as X
+        Rows that were not pruned, in order.
+    y : ndarray
+        Their labels, in the dtype of `y` (wider, where a new string label is longer).
+
+    Raises
+    ------
+    ValidationError
+        If the table cannot be used, or a row or new label is unknown.
+    DatasetChangedError
+        If the table has given labels, and they are not those of `y`.
+
+    Examples
+    --------
+    >>> X, y = np.array([[0.0], [1.0], [2.0]]), np.array(["cat", "dog", "dog"])
+    >>> table = pd.DataFrame(
+    ...     {"row": [1, 2], "decision": ["relabel", "prune"], "new_label": ["cat", ""]}
+    ... )
+    >>> apply_decisions_to_arrays(X, y, table)
+    (array([[0.],
+           [1.]]), array(['cat', 'cat'], dtype='<U3'))
+    """
+    decisions = read_decisions(decisions)
+    labels = np.array(y)
+    if labels.ndim != 1 or len(labels) != n_rows(X):
+        raise LabelsError(
+            "apply_decisions_to_arrays: `y` must have one label for each row of X, "
+            f"which has {n_rows(X)}; got an array of shape {labels.shape}."
+        )
+    check_rows(decisions, len(labels))
+    check_given_labels(decisions, labels, class_names)
+    relabelled = decisions.rows_to("relabel")
+    if len(relabelled):
+        new = np.asarray(codes_of_new_labels(decisions, labels, class_names))
+        if labels.dtype.kind in "US":
+            labels = labels.astype(np.promote_types(labels.dtype, new.dtype))
+        labels[relabelled] = new
+    kept = np.setdiff1d(np.arange(len(labels)), decisions.rows_to("prune"))
+    return take_rows(X, kept), labels[kept]
+
+
+def check_rows(decisions, n_rows, who="apply_decisions"):
+    """Raise `DatasetChangedError` for rows that the data does not have."""
+    outside = decisions.rows[decisions.rows >= n_rows]
+    if len(outside):
+        raise DatasetChangedError(
+            f"{who}: `decisions` name rows {_some(outside)}, but the data has "
+            f"{n_rows} rows. Pass the decisions about this data."
+        )
+
+
+def check_given_labels(decisions, labels, class_names=None, who="apply_decisions"):
+    """Raise `DatasetChangedError` where labels are not those that were judged."""
+    if decisions.given_labels is None:
+        return
+    differ = [
+        int(row)
+        for row, given in zip(decisions.rows, decisions.given_labels, strict=True)
+        if given is not None
+        and str(given) not in _texts_of(labels[row], class_names)
+        and not _equal_numbers(given, labels[row])
+    ]
+    if differ:
+        raise DatasetChangedError(
+            f"{who}: `given_label` differs from the labels of the data in "
+            f"{len(differ)} rows ({_some(differ)}): the data was changed since it was "
+            "judged. Judge it again."
+        )
+
+
+def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decisions"):
+    """Labels, as the data holds them, for the rows to relabel.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        With new labels as class names, or as labels.
+    labels : ndarray of shape (n_samples,)
+        Labels of the data; its classes, where there are no names.
+    class_names : sequence of str, optional
+        Name ``class_names[k]`` stands for label ``k``.
+    who : str
+        Named in the message.
+
+    Returns
+    -------
+    new_labels : list
+        In the order of ``decisions.rows_to("relabel")``.
+
+    Raises
+    ------
+    LabelsError
+        If a new label is no class of the data.
+    """
+    if class_names is None:
+        classes = {str(label): label for label in np.unique(labels)}
+    else:
+        classes = {str(code): code for code in range(len(class_names))}
+        classes.update({str(name): code for code, name in enumerate(class_names)})
+    relabelled = [
+        (int(row), new)
+        for row, new in zip(decisions.rows, decisions.new_labels, strict=True)
+        if new is not None
+    ]
+    unknown = [(row, new) for row, new in relabelled if _text(new) not in classes]
+    if unknown:
+        names = list(class_names if class_names is not None else classes)
+        named = ", ".join(f"{new!r} (row {row})" for row, new in unknown[:_NAMED])
+        raise LabelsError(
+            f"{who}: `new_label` must be one of the classes "
+            f"{', '.join(map(repr, names))}; got {named}."
+        )
+    return [classes[_text(new)] for _, new in relabelled]
+
+
+def digest_of(decisions, codes):
+    """Recognise the same decisions again, whatever they were written as.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        They are read only.
+    codes : sequence
+        New labels of the relabelled rows, as the data holds them.
+
+    Returns
+    -------
+    digest : str
+        Of rows, decisions and new labels.
+    """
+    lines = [decisions.rows.tolist(), decisions.actions.tolist(), list(map(str, codes))]
+    return hashlib.blake2b(repr(lines).encode(), digest_size=16).hexdigest()
+
+
+def _as_table(decisions):
+    """Data frame of decisions; text of a CSV file is taken as it is written."""
+    if isinstance(decisions, (str, os.PathLike)):
+        # A class may be called "NA" or "null": nothing is a missing value here.
+        return pd.read_csv(decisions, dtype=str, keep_default_na=False)
+    if not hasattr(decisions, "columns") or not hasattr(decisions, "iloc"):
+        raise ValidationError(
+            "apply_decisions: `decisions` must be a DataFrame or the path of a CSV "
+            f"file; got {type(decisions).__name__}."
+        )
+    return decisions
+
+
+def _check_columns(table):
+    known = (*_REQUIRED, *_OPTIONAL)
+    missing = [name for name in _REQUIRED if name not in table.columns]
+    unknown = [str(name) for name in table.columns if name not in known]
+    if missing or unknown:
+        came = [f"{', '.join(missing)} missing"] if missing else []
+        came += [f"unknown {', '.join(unknown)}"] if unknown else []
+        raise ValidationError(
+            f"apply_decisions: `decisions` must have the columns "
+            f"{', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}; got "
+            f"{' and '.join(came)}."
+        )
+
+
+def _positions(column):
+    """Rows as integers, none twice."""
+    rows = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(rows) | (rows < 0) | (rows != np.floor(rows))
+    if bad.any():
+        raise ParameterError(
+            "apply_decisions: `row` must hold positions 0, 1, 2 and so on; got "
+            f"{_some(column[bad].tolist())}."
+        )
+    rows = rows.astype(np.intp)
+    values, counts = np.unique(rows, return_counts=True)
+    if (counts > 1).any():
+        raise ParameterError(
+            "apply_decisions: there must be one decision for a row; rows "
+            f"{_some(values[counts > 1])} have more."
+        )
+    return rows
+
+
+def _actions(column, rows, order):
+    actions = np.array([str(a).strip().lower() for a in column], dtype=object)[order]
+    bad = ~np.isin(actions.astype(str), DECISIONS)
+    if bad.any():
+        raise ParameterError(
+            f"apply_decisions: `decision` must be {', '.join(DECISIONS)}; got "
+            f"{actions[bad][0]!r} in row {rows[bad][0]}."
+        )
+    return actions
+
+
+def _check_new_labels(rows, actions, new_labels):
+    lacking = [
+        int(row)
+        for row, action, new in zip(rows, actions, new_labels, strict=True)
+        if action == "relabel" and (_is_missing(new) or new == "")
+    ]
+    if lacking:
+        raise ParameterError(
+            "apply_decisions: a row to relabel needs a class in `new_label`; rows "
+            f"{_some(lacking)} have none."
+        )
+
+
+def _one_version(table):
+    """Return the version in the table; all rows must agree on it."""
+    if "dataset_version" not in table.columns:
+        return None
+    versions = {str(v) for v in table["dataset_version"] if not _is_missing(v)} - {""}
+    if len(versions) > 1:
+        raise ValidationError(
+            "apply_decisions: all decisions must be about one version of the dataset; "
+            f"`dataset_version` holds {len(versions)}: {_some(sorted(versions))}."
+        )
+    return versions.pop() if versions else None
+
+
+def _is_missing(value):
+    return value is None or value is pd.NA or value != value
+
+
+def _text(value):
+    """Text of a class; a whole float is a code that a table turned into a float."""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        value = int(value)
+    return str(value)
+
+
+def _texts_of(label, class_names):
+    """Texts that may stand for a label in a table."""
+    texts = {_text(label)}
+    if class_names is not None and 0 <= int(label) < len(class_names):
+        texts.add(str(class_names[int(label)]))
+    return texts
+
+
+def _equal_numbers(given, label):
+    try:
+        return float(given) == float(label)
+    except (TypeError, ValueError):
+        return False
+
+
+def _some(values):
+    named = ", ".join(map(str, list(values)[:_NAMED]))
+    more = len(list(values)) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named

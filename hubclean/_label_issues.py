@@ -1,0 +1,277 @@
+"""From labels and probabilities to the result table.
+
+It imports inwards only: the array-only files, `_validation` and `exceptions`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
+from hubclean._label_quality import SCORES, label_quality
+from hubclean._validation import (
+    check_choice,
+    check_labels,
+    check_pred_probs,
+    code_labels,
+    encode_labels,
+)
+from hubclean.exceptions import LabelsError, ParameterError
+
+#: Columns of the result table, in order.
+COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the probabilities say about every given label.
+
+    Attributes
+    ----------
+    is_label_issue : ndarray of bool, shape (n_samples,)
+        The flagged rows.
+    label_quality : ndarray of float, shape (n_samples,)
+        In [0, 1], low is suspicious; NaN for a row that was not judged.
+    predicted : ndarray of int, shape (n_samples,)
+        Code of the predicted label; of the given one for a row that was not judged.
+    rule : IssueRule
+        The rule with what it learned, to judge other rows by.
+    """
+
+    is_label_issue: np.ndarray
+    label_quality: np.ndarray
+    predicted: np.ndarray
+    rule: IssueRule
+
+    @property
+    def confident_joint(self):
+        """Counts of (given, true) pairs, shape (n_classes, n_classes)."""
+        return self.rule.confident_joint
+
+    @property
+    def noise_matrix(self):
+        """P(given | true), columns sum to 1, shape (n_classes, n_classes)."""
+        return noise_matrix(self.rule.confident_joint)
+
+
+def judge(
+    codes,
+    pred_probs,
+    *,
+    judged=None,
+    filter_by="prune_by_noise_rate",
+    score_by="self_confidence",
+    threshold=None,
+    frac_noise=1.0,
+    adjust_pred_probs=False,
+    min_examples_per_class=1,
+    n_jobs=None,
+):
+    """Score and flag given labels; the arrays are trusted.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+    judged : ndarray of bool, shape (n_samples,), default=None
+        False for rows that nothing can be said about; None means all are judged.
+    filter_by, score_by, threshold, frac_noise, adjust_pred_probs, \
+min_examples_per_class, n_jobs
+        See `find_label_issues`.
+
+    Returns
+    -------
+    judgement : Judgement
+        Mask, quality, predictions and the learned rule.
+    """
+    everything = judged is None or judged.all()
+    rows = slice(None) if everything else np.flatnonzero(judged)
+    seen_codes, seen_probs = codes[rows], pred_probs[rows]
+    quality = np.full(len(codes), np.nan)
+    quality[rows] = label_quality(
+        seen_codes, seen_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
+    )
+    rule = learn_rule(
+        seen_codes,
+        seen_probs,
+        filter_by=filter_by,
+        frac_noise=frac_noise,
+        min_examples_per_class=min_examples_per_class,
+        n_jobs=n_jobs,
+    )
+    mask = np.zeros(len(codes), dtype=bool)
+    mask[rows] = rule.mask if threshold is None else quality[rows] < threshold
+    predicted = np.array(codes)
+    predicted[rows] = np.argmax(seen_probs, axis=1)
+    return Judgement(mask, quality, predicted, rule)
+
+
+def make_table(is_label_issue, label_quality, predicted_labels, *, index=None):
+    """Put the three columns into one data frame."""
+    columns = (is_label_issue, label_quality, predicted_labels)
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)), index=index)
+
+
+def labels_like(classes, codes, dtype=None):
+    """Turn codes back into labels, in the pandas dtype that y came in if it had one.
+
+    Examples
+    --------
+    >>> labels_like(np.array([10, 20]), np.array([1, 0])).tolist()
+    [20, 10]
+    """
+    labels = classes[codes]
+    if dtype is not None and isinstance(dtype, pd.api.extensions.ExtensionDtype):
+        return pd.array(labels, dtype=dtype)
+    return labels
+
+
+def find_label_issues(
+    labels,
+    pred_probs,
+    *,
+    classes=None,
+    filter_by="prune_by_noise_rate",
+    score_by="self_confidence",
+    threshold=None,
+    frac_noise=1.0,
+    min_examples_per_class=1,
+    adjust_pred_probs=False,
+    n_jobs=None,
+):
+    """Find wrong labels from out-of-sample probabilities that you have already.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+        Given labels: strings, integers or booleans.
+    pred_probs : array-like of shape (n_samples, n_classes)
+        Out-of-sample probabilities; every row sums to 1. May be a memory map.
+    classes : array-like of shape (n_classes,), default=None
+        Class of each column. By default the sorted distinct labels; integer labels
+        between 0 and n_classes - 1 are column numbers, so a class may never appear.
+    filter_by : str, default="prune_by_noise_rate"
+        Rule that flags rows, one of cleanlab's seven: ``"prune_by_noise_rate"``,
+        ``"prune_by_class"``, ``"both"``, ``"confident_learning"``,
+        ``"predicted_neq_given"``, ``"low_normalized_margin"``,
+        ``"low_self_confidence"`` [1]_.
+    score_by : str, default="self_confidence"
+        Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
+        ``"confidence_weighted_entropy"`` [2]_.
+    threshold : float, default=None
+        Flag the rows with a quality under it, in [0, 1], instead of `filter_by`.
+    frac_noise : float, default=1.0
+        Share of the estimated issues that the three pruning rules return, in (0, 1].
+    min_examples_per_class : int, default=1
+        Rows that the pruning rules leave in every class.
+    adjust_pred_probs : bool, default=False
+        Subtract each class's mean self-confidence before scoring. Not for
+        ``"confidence_weighted_entropy"``.
+    n_jobs : int, default=None
+        Threads; None uses all cores where that is faster.
+
+    Returns
+    -------
+    label_issues : DataFrame of n_samples rows
+        Columns ``is_label_issue`` (bool), ``label_quality`` (float in [0, 1], low is
+        suspicious) and ``predicted_labels`` (dtype of `labels`); indexed like
+        `labels` where that is a pandas Series.
+
+    Raises
+    ------
+    LabelsError
+        If labels are missing, continuous, of one class, or not among `classes`.
+    PredProbsError
+        If rows or columns do not fit, or a row holds NaN or negative values or does
+        not sum to 1.
+    ParameterError
+        If a name is unknown or a number is out of range.
+
+    References
+    ----------
+    .. [1] Northcutt, Jiang, Chuang, "Confident learning", JAIR 70 (2021), section 3.
+    .. [2] Kuan, Mueller, "Model-agnostic label quality scoring", ICML DataPerf 2022.
+
+    Examples
+    --------
+    >>> from hubclean import find_label_issues
+    >>> labels = ["cat", "cat", "dog", "dog", "dog"]
+    >>> pred_probs = [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]]
+    >>> find_label_issues(labels, pred_probs)
+       is_label_issue  label_quality predicted_labels
+    0           False           0.90              cat
+    1           False           0.80              cat
+    2           False           0.90              dog
+    3           False           0.80              dog
+    4            True           0.05              cat
+    """
+    by = "find_label_issues"
+    _check_rule(filter_by, score_by, threshold, frac_noise, by)
+    given = check_labels(labels, by=by)
+    probs = check_pred_probs(
+        pred_probs,
+        n_samples=len(given),
+        n_classes=None if classes is None else len(classes),
+        by=by,
+    )
+    classes, codes = _match_columns(given, classes, probs, by)
+    if adjust_pred_probs and score_by == "confidence_weighted_entropy":
+        raise ParameterError(
+            f"{by}: `adjust_pred_probs` must be False for "
+            "score_by='confidence_weighted_entropy'; got True. Choose another score."
+        )
+    judgement = judge(
+        codes,
+        probs,
+        filter_by=filter_by,
+        score_by=score_by,
+        threshold=threshold,
+        frac_noise=frac_noise,
+        min_examples_per_class=min_examples_per_class,
+        adjust_pred_probs=adjust_pred_probs,
+        n_jobs=n_jobs,
+    )
+    return make_table(
+        judgement.is_label_issue,
+        judgement.label_quality,
+        labels_like(classes, judgement.predicted, getattr(labels, "dtype", None)),
+        index=getattr(labels, "index", None) if hasattr(labels, "iloc") else None,
+    )
+
+
+def _check_rule(filter_by, score_by, threshold, frac_noise, by):
+    """Check names and ranges that estimators check as their own parameters."""
+    check_choice(filter_by, FILTERS, name="filter_by", by=by)
+    check_choice(score_by, SCORES, name="score_by", by=by)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ParameterError(
+            f"{by}: `threshold` must be None or in [0, 1], a label quality; got "
+            f"{threshold!r}."
+        )
+    if not 0 < frac_noise <= 1:
+        raise ParameterError(
+            f"{by}: `frac_noise` must be in (0, 1], a share of the estimated issues; "
+            f"got {frac_noise!r}."
+        )
+
+
+def _match_columns(given, classes, probs, by):
+    """Find the class of every column, and the labels' codes by them."""
+    n_columns = probs.shape[1]
+    if classes is not None:
+        classes = np.asarray(classes)
+        if classes.dtype.kind == "U":
+            classes = classes.astype(object)
+        if len(set(classes.tolist())) < len(classes):
+            raise LabelsError(
+                f"{by}: `classes` must name each column once; got {classes.tolist()}."
+            )
+        return classes, code_labels(given, classes, by=by, name="classes")
+    if given.dtype.kind in "iu" and given.min() >= 0 and given.max() < n_columns:
+        return np.arange(n_columns).astype(given.dtype), given.astype(np.int64)
+    classes, codes = encode_labels(given, by=by)
+    check_pred_probs(probs[:0], n_samples=0, n_classes=len(classes), by=by)
+    return classes, codes

@@ -1,0 +1,403 @@
+"""Every check of what users pass, and every message about it.
+
+Inputs are checked once, at the public door, and trusted afterwards. It imports only
+`hubclean._compat`, `hubclean._rows` and `hubclean.exceptions`.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.multiclass import type_of_target
+
+from hubclean._compat import (
+    _check_feature_names,
+    _check_n_features,
+    validate_parameter_constraints,
+)
+from hubclean._rows import as_rows, n_rows
+from hubclean.exceptions import (
+    EstimatorError,
+    LabelsError,
+    ParameterError,
+    PredProbsError,
+    ValidationError,
+)
+
+#: How far the sum of a row of probabilities may be from 1. Published probabilities
+#: are often rounded to two or three digits, or stored as float16.
+SUM_TOLERANCE = 1e-2
+_BLOCK_ROWS = 1 << 16
+
+
+def check_parameters(estimator):
+    """Check constructor parameters against ``_parameter_constraints``.
+
+    Raises
+    ------
+    ParameterError
+        Names the estimator, the parameter, what is allowed and what came.
+    """
+    try:
+        validate_parameter_constraints(
+            estimator._parameter_constraints,
+            estimator.get_params(deep=False),
+            caller_name=type(estimator).__name__,
+        )
+    except ValueError as exc:
+        raise ParameterError(str(exc)) from exc
+
+
+def check_choice(value, choices, *, name, by):
+    """Check that a name is one of a few.
+
+    Raises
+    ------
+    ParameterError
+        Lists the valid names.
+
+    Examples
+    --------
+    >>> check_choice("a", ("a", "b"), name="letter", by="example")
+    'a'
+    """
+    if not isinstance(value, str) or value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ParameterError(f"{by}: `{name}` must be one of {listed}; got {value!r}.")
+    return value
+
+
+def check_labels(y, *, by, n_samples=None):
+    """Check the given labels and return them as a 1-D array.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Strings, integers or booleans.
+    by : str
+        Who asks, named in messages.
+    n_samples : int, default=None
+        Number of rows of X, where there is one.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,)
+        The labels in their own dtype.
+
+    Raises
+    ------
+    LabelsError
+        If there are none, or too many or too few, or one is missing or continuous.
+
+    Examples
+    --------
+    >>> check_labels(["cat", "dog"], by="example")
+    array(['cat', 'dog'], dtype=object)
+    """
+    if y is None:
+        raise LabelsError(
+            f"{by}: requires y to be passed, but the target y is None. "
+            "Pass one given label for each row of X."
+        )
+    labels = _as_1d(y, by)
+    if n_samples is not None and len(labels) != n_samples:
+        raise LabelsError(
+            f"{by}: `y` must have one label for each of the {n_samples} rows; "
+            f"got {len(labels)} labels. Inconsistent numbers of samples: pass the "
+            "labels that belong to these rows."
+        )
+    if len(labels) == 0:
+        raise LabelsError(f"{by}: `y` must hold at least one label; got 0 samples.")
+    _check_missing(labels, by)
+    _check_discrete(labels, by)
+    return labels
+
+
+def _as_1d(y, by):
+    """Make a 1-D array; a column vector is flattened with scikit-learn's warning."""
+    try:
+        labels = np.asarray(y)
+    except ValueError as exc:  # a ragged list
+        raise LabelsError(
+            f"{by}: `y` must be 1-D, one label for each row; got rows of different "
+            f"lengths ({exc}). Multi-label targets are not supported."
+        ) from exc
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected. Please change "
+            "the shape of y to (n_samples,), for example using ravel().",
+            DataConversionWarning,
+            stacklevel=4,
+        )
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise LabelsError(
+            f"{by}: `y` must be 1-D, one label for each row; got shape {labels.shape}. "
+            "Multi-label targets are not supported."
+        )
+    if labels.dtype.kind in "US" or isinstance(labels.dtype, np.dtypes.StringDType):
+        # One dtype for text: `classes_[codes]` then never cuts a longer name.
+        labels = labels.astype(object)
+    return labels
+
+
+def _check_missing(labels, by):
+    missing = pd.isna(labels)
+    if labels.dtype.kind in "fc":
+        missing |= ~np.isfinite(labels)
+    if missing.any():
+        first = int(np.flatnonzero(missing)[0])
+        raise LabelsError(
+            f"{by}: `y` must hold a label for every row; got {int(missing.sum())} "
+            f"missing (NaN, infinite or None), the first in row {first}: "
+            f"{labels[first]!r}. Input y contains NaN or infinity: leave those rows "
+            "out or label them first."
+        )
+
+
+def _check_discrete(labels, by):
+    if labels.dtype.kind == "f" and np.any(labels != np.floor(labels)):
+        first = int(np.flatnonzero(labels != np.floor(labels))[0])
+        raise LabelsError(
+            f"{by}: Unknown label type: continuous. `y` must hold classes; got "
+            f"{labels[first]!r} in row {first}. Bin the values into classes first."
+        )
+    if labels.dtype.kind == "O":
+        kinds = sorted({type(label).__name__ for label in labels})
+        if len(kinds) > 1 and "str" in kinds:
+            raise LabelsError(
+                f"{by}: `y` must hold labels of one type; got a mix of "
+                f"{', '.join(kinds)}. Turn all of them into strings, for example."
+            )
+        if kinds == ["str"]:
+            return
+    target = _target_type(labels, by)
+    if target not in ("binary", "multiclass"):
+        raise LabelsError(
+            f"{by}: Unknown label type: {target}. `y` must hold one class for each "
+            "row: strings, integers or booleans."
+        )
+
+
+def _target_type(labels, by):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # many classes: a regression target, perhaps
+        try:
+            return type_of_target(labels, input_name="y")
+        except (TypeError, ValueError) as exc:
+            raise LabelsError(
+                f"{by}: `y` must hold one class for each row: strings, integers or "
+                f"booleans; got {labels.dtype} values that are none of these ({exc})."
+            ) from exc
+
+
+def encode_labels(labels, *, by):
+    """Sort the classes and code the labels by them.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The distinct labels, sorted.
+    codes : ndarray of int, shape (n_samples,)
+        Position of each label in `classes`.
+
+    Raises
+    ------
+    LabelsError
+        If there is one class only.
+
+    Examples
+    --------
+    >>> encode_labels(np.array([7, 3, 7]), by="example")
+    (array([3, 7]), array([1, 0, 1]))
+    """
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise LabelsError(
+            f"{by}: `y` must hold at least 2 classes; got 1 class only, "
+            f"{classes[0]!r} (n_samples={len(labels)})."
+        )
+    return classes, codes.reshape(-1)
+
+
+def code_labels(labels, classes, *, by, name="classes_"):
+    """Code labels by classes that are known already.
+
+    Raises
+    ------
+    LabelsError
+        Names a label that is not among the classes.
+
+    Examples
+    --------
+    >>> code_labels(np.array(["b", "b"]), np.array(["a", "b"]), by="example")
+    array([1, 1])
+    """
+    codes = pd.Index(classes).get_indexer(labels)
+    if (codes < 0).any():
+        row = int(np.flatnonzero(codes < 0)[0])
+        raise LabelsError(
+            f"{by}: every label must be one of the {len(classes)} classes in "
+            f"`{name}`; got {labels[row]!r} in row {row}. Known classes: "
+            f"{_shortened(classes)}."
+        )
+    return codes
+
+
+def _shortened(values, most=10):
+    listed = ", ".join(repr(value) for value in np.asarray(values)[:most].tolist())
+    return listed + (", ..." if len(values) > most else "")
+
+
+def check_pred_probs(pred_probs, *, n_samples, n_classes=None, by):
+    """Check probabilities and return them as an array of floats.
+
+    Half-precision probabilities are converted and renormalised; others, and memory
+    maps, come back as they are.
+
+    Parameters
+    ----------
+    pred_probs : array-like of shape (n_samples, n_classes)
+        Probabilities; every row sums to 1 within 0.01.
+    n_samples : int
+        Number of labels.
+    n_classes : int, default=None
+        Number of classes; None accepts any number from 2.
+    by : str
+        Who asks, named in messages.
+
+    Returns
+    -------
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Checked probabilities.
+
+    Raises
+    ------
+    PredProbsError
+        Names the first row that cannot be used.
+
+    Examples
+    --------
+    >>> check_pred_probs([[0.2, 0.8]], n_samples=1, by="example")
+    array([[0.2, 0.8]])
+    """
+    probs = np.asanyarray(pred_probs)
+    if probs.dtype.kind not in "fiub" or probs.ndim != 2:
+        raise PredProbsError(
+            f"{by}: `pred_probs` must be a 2-D array of numbers, one row for each "
+            f"label and one column for each class; got {probs.ndim}-D, {probs.dtype}."
+        )
+    if len(probs) != n_samples:
+        raise PredProbsError(
+            f"{by}: `pred_probs` must have {n_samples} rows, one for each label; "
+            f"got {len(probs)}. Pass the probabilities of these rows."
+        )
+    if n_classes is not None and probs.shape[1] != n_classes:
+        raise PredProbsError(
+            f"{by}: `pred_probs` must have {n_classes} columns, one per class of `y`; "
+            f"got {probs.shape[1]}. Pass columns in the order of the sorted classes, "
+            "or name the classes of the columns with `classes`."
+        )
+    if probs.shape[1] < 2:
+        raise PredProbsError(
+            f"{by}: `pred_probs` must have at least 2 columns, one per class; got "
+            f"{probs.shape[1]}. For two classes pass both probabilities."
+        )
+    if probs.dtype.kind != "f":
+        probs = probs.astype(np.float64)
+    for start in range(0, len(probs), _BLOCK_ROWS):
+        _check_block(probs[start : start + _BLOCK_ROWS], start, by)
+    if probs.dtype == np.float16:
+        probs = probs.astype(np.float32)
+        probs /= probs.sum(axis=1, keepdims=True)
+    return probs
+
+
+def _check_block(block, start, by):
+    """Check some rows; one sum is enough where nothing is wrong."""
+    sums = np.einsum("ij->i", block, dtype=np.result_type(block.dtype, np.float32))
+    with np.errstate(invalid="ignore"):
+        wrong_sum = ~(np.abs(sums - 1) <= SUM_TOLERANCE)
+        lowest = block.min() if block.size else 0
+    if not wrong_sum.any() and lowest >= 0:
+        return
+    finite = np.isfinite(block).all(axis=1)
+    negative = (block < 0).any(axis=1)
+    for bad, what in (
+        (~finite, "finite: it holds NaN or infinity"),
+        (negative, "at least 0: it holds a negative value"),
+        (wrong_sum, "probabilities that sum to 1: they sum to {:.4g}"),
+    ):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise PredProbsError(
+                f"{by}: every row of `pred_probs` must be "
+                f"{what.format(sums[row])} in row {start + row} "
+                f"({int(bad.sum())} such rows from there). Pass out-of-sample "
+                "probabilities, for example softmax outputs."
+            )
+
+
+def check_classifier(estimator, *, by):
+    """Check that an estimator can give probabilities, before anything is trained.
+
+    Raises
+    ------
+    EstimatorError
+        If it is a class, or lacks ``fit`` or ``predict_proba``.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> check_classifier(LogisticRegression(), by="example")
+    LogisticRegression()
+    """
+    if isinstance(estimator, type):
+        raise EstimatorError(
+            f"{by}: `estimator` must be an instance; got the class "
+            f"{estimator.__name__}. Pass {estimator.__name__}()."
+        )
+    for method in ("fit", "predict_proba"):
+        if not hasattr(estimator, method):
+            raise EstimatorError(
+                f"{by}: `estimator` must be a classifier with `predict_proba`; got "
+                f"{estimator!r}, which has no `{method}`. Use a classifier that gives "
+                "probabilities, or wrap it in "
+                "sklearn.calibration.CalibratedClassifierCV."
+            )
+    return estimator
+
+
+def check_rows(X, *, by):
+    """Make the rows of X indexable.
+
+    Raises
+    ------
+    ValidationError
+        If X has no rows that can be counted.
+
+    Examples
+    --------
+    >>> check_rows([[1.0], [2.0]], by="example")
+    [[1.0], [2.0]]
+    """
+    try:
+        rows = as_rows(X)
+        n_rows(rows)
+    except TypeError as exc:
+        raise ValidationError(
+            f"{by}: `X` must be a collection of rows: an array, a list, a data frame, "
+            f"a sparse matrix or a lazy column; got {type(X).__name__} ({exc})."
+        ) from exc
+    return rows
+
+
+def check_features(estimator, X, *, reset):
+    """Remember, or compare, the number and the names of the features of a 2-D X."""
+    shape = getattr(X, "shape", None)
+    n_dims = len(shape) if shape is not None else np.ndim(X[:1])
+    if n_dims != 2:
+        return
+    _check_feature_names(estimator, X, reset=reset)
+    _check_n_features(estimator, X, reset=reset)

@@ -1,0 +1,372 @@
+"""The store contract on Deep Lake 4."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import re
+
+import numpy as np
+
+from hubclean._compat import require
+from hubclean.exceptions import DatasetChangedError, DatasetError, HubcleanError
+from hubclean.hub._contract import ColumnInfo, Commit, Version
+
+_OPEN_DIMENSION = 2**64 - 1
+_UNCOMMITTED = "9999999999"
+_KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
+_NO_COMMIT = "0000000000v"
+_UNION_PARTS = 100
+
+
+def _deeplake():
+    return require("deeplake", extra="hub", by="hubclean.hub")
+
+
+class DeepLake4Store:
+    """Handle on one branch of a Deep Lake 4 dataset; see `_contract.Store`.
+
+    Parameters
+    ----------
+    dataset : deeplake.Dataset or deeplake.ReadOnlyDataset
+        At the commit this store stands for.
+    address : Address
+        Where another process finds it.
+    keep : tuple
+        Objects of Deep Lake that `dataset` would die with.
+    """
+
+    title = "Deep Lake 4 dataset"
+
+    def __init__(self, dataset, address, keep=()):
+        self._dataset = dataset
+        self._address = address
+        self._keep = keep
+        self._pid = os.getpid()
+        branch = dataset.current_branch
+        self.version = Version(dataset.id, branch.name, dataset.version)
+
+    @property
+    def where(self):
+        return f"Deep Lake dataset {self._address.url!r}"
+
+    @property
+    def n_rows(self):
+        return len(self._dataset)
+
+    @functools.cached_property
+    def columns(self):
+        return {
+            column.name: _column_info(self._dataset, column)
+            for column in self._dataset.schema.columns
+        }
+
+    def __reduce__(self):
+        return open_at, (self._address, self.version)
+
+    # -- reading
+
+    def _own(self):
+        """Give the dataset of this process; a forked child opens its own."""
+        if self._pid != os.getpid():
+            fresh = open_at(self._address, self.version)
+            self._dataset, self._keep = fresh._dataset, (fresh, *fresh._keep)
+            self._pid = os.getpid()
+        return self._dataset
+
+    def read(self, name, rows):
+        column = self._own()[name]
+        rows = np.asarray(rows)
+        if len(rows) and rows[-1] - rows[0] == self.n_rows - 1 == len(rows) - 1:
+            return column[:]
+        values = column[rows.tolist()]
+        if self.columns[name].kind == "object":
+            values = [
+                getattr(value, "to_dict", lambda v=value: v)() for value in values
+            ]
+        return values
+
+    def read_bytes(self, name, rows):
+        return self._own()[name].get_bytes(np.asarray(rows).tolist())
+
+    def decode_row(self, name, row):
+        try:
+            return np.asarray(self._own()[name][int(row)]) if row >= 0 else None
+        except (AttributeError, RuntimeError):  # how 4.7 reports a damaged image
+            return None
+
+    def metadata(self, name):
+        return _plain(self._dataset[name].metadata)
+
+    def lineage(self):
+        commits, branch, until = [], self._dataset.current_branch, None
+        branches, history = self._dataset.branches, self._dataset.history
+        by_id = {branches[name].id: branches[name] for name in branches.names()}
+        while True:
+            own = [Commit(v.id, v.message or "") for v in history]
+            if until is not None:
+                own = own[: [commit.id for commit in own].index(until) + 1]
+            commits[:0] = [(branch.name, commit) for commit in own]
+            if not branch.base:
+                return commits
+            parent, until = branch.base
+            branch = by_id[parent]
+            opened = branch.open()
+            history = opened.history
+
+    def branch_names(self):
+        return list(self._dataset.branches.names())
+
+    def is_empty_branch_of(self, name, version):
+        """Whether a branch starts at this version and has no commit of its own."""
+        branches = self._dataset.branches
+        branch = branches[name]
+        parent = branches[version.branch]
+        if not branch.base or tuple(branch.base) != (parent.id, version.commit):
+            return False
+        return all(v.id.startswith(_NO_COMMIT) for v in branch.open().history)
+
+    def select(self, rows, flags=None):
+        if flags is not None:
+            return self._dataset.query(f'select * where "{flags}" == false')
+        parts = [
+            f"(select * limit {high - low + 1} offset {low})"
+            for low, high in _as_ranges(rows)
+        ]
+        return self._dataset.query(_union(parts) or "select * where false")
+
+    # -- moving
+
+    def head(self):
+        return open_store(self._address, branch=self.version.branch, writable=False)
+
+    def writer(self):
+        return open_store(self._address, branch=self.version.branch, writable=True)
+
+    def open_branch(self, name):
+        return open_store(self._address, branch=name, writable=True)
+
+    def create_branch(self, name):
+        with _explained(self._address):
+            branch = self._dataset.branch(name)
+            dataset = branch.open()
+        return DeepLake4Store(dataset, self._address, (self, branch))
+
+    # -- editing
+
+    def add_column(self, name, values, *, kind, class_names=None, metadata=None):
+        dataset = self._dataset
+        with _explained(self._address):
+            dataset.add_column(name, _new_type(kind, values.dtype))
+            dataset[name][:] = values
+            if class_names is not None:
+                dataset[name].metadata["class_names"] = list(class_names)
+            for key, value in (metadata or {}).items():
+                dataset[name].metadata[key] = value
+        self.__dict__.pop("columns", None)
+
+    def drop_column(self, name):
+        with _explained(self._address):
+            self._dataset.remove_column(name)
+        self.__dict__.pop("columns", None)
+
+    def set_metadata(self, name, key, value):
+        self._dataset[name].metadata[key] = value
+
+    def set_rows(self, name, rows, values):
+        column = self._dataset[name]
+        with _explained(self._address):
+            for row, value in zip(rows, values, strict=True):
+                column[int(row) : int(row) + 1] = [value]
+
+    def delete_rows(self, rows):
+        with _explained(self._address):
+            for row in sorted(map(int, rows), reverse=True):
+                self._dataset.delete(row)
+
+    def commit(self, message):
+        with _explained(self._address):
+            self._dataset.commit(message)
+        self.version = Version(
+            self.version.dataset_id, self.version.branch, self._dataset.version
+        )
+        return self.version.commit
+
+    def rollback(self):
+        self._dataset.rollback()
+        self.__dict__.pop("columns", None)
+
+    def undo_last_commit(self, message):
+        commits = [v.id for v in self._dataset.history]
+        with _explained(self._address):
+            self._dataset.revert_to(commits[-2], message=message)
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Where a dataset is, and how to get in; never shows the credentials."""
+
+    url: str
+    creds: dict | str | None = dataclasses.field(default=None, repr=False, hash=False)
+    token: str | None = dataclasses.field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, dataset):
+        """Read the address of an open dataset."""
+        state = json.loads(dataset.__getstate__()[0])
+        reader = state["reader"]
+        return cls(_absolute(reader["url"]), reader.get("params") or None)
+
+    def secrets(self):
+        """Texts that must not be shown."""
+        values = self.creds.values() if isinstance(self.creds, dict) else [self.creds]
+        return [value for value in (*values, self.token) if value and value != "ENV"]
+
+    def options(self):
+        """Keyword arguments of Deep Lake's functions that open."""
+        options = {"creds": self.creds, "token": self.token}
+        return {key: value for key, value in options.items() if value is not None}
+
+
+def open_store(address, *, branch=None, writable=False):
+    """Open the newest commit of a branch (of "main" when None)."""
+    deeplake = _deeplake()
+    opener = deeplake.open if writable else deeplake.open_read_only
+    with _explained(address):
+        dataset = opener(address.url, **address.options())
+        if branch is None or branch == dataset.current_branch.name:
+            return DeepLake4Store(dataset, address)
+        found = dataset.branches[branch]
+        return DeepLake4Store(found.open(), address, (dataset, found))
+
+
+def open_at(address, version):
+    """Open a dataset as it was at one commit, for reading."""
+    store = open_store(address, branch=version.branch)
+    if store.version.dataset_id != version.dataset_id:
+        raise DatasetChangedError(
+            f"{store.where} is not the dataset that was opened: its id is "
+            f"{store.version.dataset_id}, expected {version.dataset_id}. Open it again."
+        )
+    if store.version == version:
+        return store
+    with _explained(address):
+        history = store._dataset.history
+        commit = history[version.commit]
+        return DeepLake4Store(commit.open(), address, (store, history, commit))
+
+
+def store_of(dataset):
+    """Store around a dataset that the caller has open, for writing through it."""
+    store = DeepLake4Store(dataset, Address.of(dataset))
+    if store.version.commit.startswith(_UNCOMMITTED):
+        raise DatasetError(
+            f"{store.where} has changes that are not committed; hubclean would "
+            "judge or commit them along with its own. Call `dataset.commit()` or "
+            "`dataset.rollback()` first."
+        )
+    return store
+
+
+def _absolute(url):
+    """Make a local path absolute, so that it opens from any folder."""
+    return url if "://" in url else os.path.abspath(url)
+
+
+@contextlib.contextmanager
+def _explained(address):
+    """Turn errors of Deep Lake into one that says what to do."""
+    try:
+        yield
+    except Exception as exc:
+        if isinstance(exc, HubcleanError) or not _is_deeplakes(exc):
+            raise
+        text = str(exc)
+        for secret in address.secrets():
+            text = text.replace(secret, "***")
+        raise DatasetError(_advice(exc, address.url, text)) from None
+
+
+def _is_deeplakes(exc):
+    return type(exc).__module__.startswith("deeplake") or isinstance(exc, RuntimeError)
+
+
+def _advice(exc, url, text):
+    """Who, what came, what to do, for an error of Deep Lake."""
+    name = type(exc).__name__
+    where = f"Deep Lake dataset {url!r}"
+    if name in ("LogNotexistsError", "NotFoundError", "StorageKeyNotFound"):
+        return f"{where} cannot be opened: {text} Check the path and the credentials."
+    if name == "BranchNotFoundError":
+        return f"{where}: {text}. See `dataset.branches.names()` for those it has."
+    if name == "BranchExistsError":
+        return f"{where}: {text}. Choose another name."
+    if "Access" in name or "Auth" in name or "Permission" in name:
+        return f"{where}: access was refused ({text}). Check the credentials."
+    return f"{where}: {name}: {text}"
+
+
+def _column_info(dataset, column):
+    """Translate a column of Deep Lake's schema."""
+    dtype = column.dtype
+    kind = _KINDS.get(dtype.kind.name, "array")
+    element = _element_type(str(dtype.data_type))
+    if kind == "array" and element == np.dtype(object):
+        kind = "object"
+    names = None
+    if kind == "class_label":
+        names = _plain(dataset[column.name].metadata).get("class_names")
+    shape = tuple(None if n == _OPEN_DIMENSION else n for n in dtype.shape or ())
+    return ColumnInfo(
+        name=column.name,
+        kind=kind,
+        dtype=element,
+        row_shape=() if kind in ("text", "object") else shape,
+        class_names=None if not names else tuple(names),
+        encoded=kind == "image" and not dtype.is_link,
+    )
+
+
+def _element_type(text):
+    """Read the numpy type in Deep Lake's text form of a type."""
+    found = re.search(r"dtype=(\w+)", text)
+    try:
+        return np.dtype(found.group(1) if found else text)
+    except TypeError:  # text, dict, bytes
+        return np.dtype(object)
+
+
+def _new_type(kind, dtype):
+    """Type of a new column."""
+    types = _deeplake().types
+    if kind == "class_label":
+        return types.ClassLabel(dtype.name)
+    if kind == "text":
+        return types.Text()
+    return types.Bool() if dtype.kind == "b" else dtype.name
+
+
+def _plain(metadata):
+    """Metadata as a dict of plain Python values."""
+    return {key: metadata[key] for key in metadata.keys()}  # noqa: SIM118
+
+
+def _union(parts):
+    """Query for the union of many; nested, since a long chain exhausts the parser."""
+    if len(parts) <= _UNION_PARTS:
+        return " union ".join(parts)
+    step = -(-len(parts) // _UNION_PARTS)
+    chunks = [parts[i : i + step] for i in range(0, len(parts), step)]
+    return " union ".join(f"(select * from ({_union(chunk)}))" for chunk in chunks)
+
+
+def _as_ranges(rows):
+    """Inclusive ranges that cover ascending rows."""
+    rows = np.asarray(rows)
+    if not len(rows):
+        return []
+    breaks = np.flatnonzero(np.diff(rows) != 1)
+    lows = rows[np.r_[0, breaks + 1]]
+    highs = rows[np.r_[breaks, len(rows) - 1]]
+    return list(zip(lows.tolist(), highs.tolist(), strict=True))

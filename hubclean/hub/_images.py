@@ -1,0 +1,90 @@
+"""Decode image files on threads.
+
+Deep Lake hands out the bytes of an image file several times faster than it decodes
+it, and Pillow decodes without holding the interpreter lock. It imports nothing from
+hubclean but `hubclean._compat`.
+"""
+
+import concurrent.futures
+import functools
+import io
+import os
+
+import numpy as np
+
+from hubclean._compat import require
+
+#: Pillow modes whose arrays equal what Deep Lake decodes; others are left to it.
+_SAME_AS_DEEP_LAKE = ("RGB", "L", "RGBA", "LA")
+
+
+@functools.cache
+def _pool(n_threads, pid):
+    """Threads of one process; a forked child has none of its parent's."""
+    return concurrent.futures.ThreadPoolExecutor(n_threads, "hubclean-decode")
+
+
+def thread_pool(n_threads):
+    """Pool of decoding threads that the columns of one process share."""
+    return _pool(n_threads, os.getpid())
+
+
+def default_threads():
+    """CPUs that this process may use, at most 16."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        count = os.cpu_count() or 1
+    return min(count, 16)
+
+
+def decode_image(data):
+    """Pixels of one image file, shape (height, width, channels).
+
+    Parameters
+    ----------
+    data : bytes
+        A JPEG or PNG file, or any other that Pillow reads.
+
+    Returns
+    -------
+    pixels : ndarray of uint8, or None
+        None where the file is damaged, or in a mode that Deep Lake decodes to
+        other values than Pillow (CMYK, palettes, 16 bits).
+    """
+    Image = require("PIL.Image", extra="hub", by="hubclean.hub")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode not in _SAME_AS_DEEP_LAKE:
+                return None
+            pixels = np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None  # Pillow raises SyntaxError on a broken PNG
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+def decode_images(blobs, n_threads):
+    """Pixels of many image files, in order; None for those `decode_image` refuses."""
+    if n_threads == 1 or len(blobs) < 4:
+        return [decode_image(blob) for blob in blobs]
+    step = max(1, -(-len(blobs) // (4 * n_threads)))
+    chunks = [blobs[start : start + step] for start in range(0, len(blobs), step)]
+    decoded = thread_pool(n_threads).map(_decode_chunk, chunks)
+    return [pixels for chunk in decoded for pixels in chunk]
+
+
+def _decode_chunk(blobs):
+    return [decode_image(blob) for blob in blobs]
+
+
+def decode_any_image(data):
+    """Pixels of one image file in any mode; None where it is damaged."""
+    Image = require("PIL.Image", extra="hub", by="hubclean.hub")
+    pixels = decode_image(data)
+    if pixels is not None:
+        return pixels
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None

@@ -1,0 +1,68 @@
+"""A view of a dataset without the rows whose label is wrong."""
+
+import numpy as np
+
+from hubclean.exceptions import DatasetChangedError, DatasetError
+from hubclean.hub._label_tensors import TENSORS, check_unchanged, newest_store
+
+
+def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
+    """View of the dataset with the flagged rows filtered out.
+
+    Parameters
+    ----------
+    dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
+        It is read as it is now, even where a source was opened earlier.
+    label_issues : DataFrame or array of bool, optional
+        The table with `is_label_issue`, one row for each row of the dataset. When
+        None, the tensors that `create_tensors` wrote are read.
+    branch : str, optional
+        Branch to read; the one that is open when None.
+    creds : dict, optional
+        Credentials for the bucket.
+
+    Returns
+    -------
+    view : deeplake.DatasetView or InMemoryView
+        Read-only; train on it as on the dataset (``view.pytorch()``).
+
+    Raises
+    ------
+    DatasetError
+        If there is no table and the dataset has no label tensors.
+    DatasetChangedError
+        If the table is not of this dataset.
+    """
+    store = newest_store(dataset, branch=branch, creds=creds)
+    if label_issues is None:
+        if TENSORS[0] not in store.columns:
+            raise DatasetError(
+                f"{store.where} has no label tensors. Pass `label_issues`, or write "
+                "them first with hub.create_tensors(dataset, label_issues)."
+            )
+        stored = store.read(TENSORS[0], np.arange(store.n_rows))
+        flags = np.array([bool(flag) for flag in stored])  # None: added since
+        if isinstance(stored, np.ndarray):
+            return store.select(np.flatnonzero(~flags), flags=TENSORS[0])
+    else:
+        flags = _flags(label_issues)
+        judged = getattr(label_issues, "attrs", {}).get("hubclean", {})
+        check_unchanged(store, judged.get("dataset_version") or store.version)
+    if len(flags) != store.n_rows:
+        raise DatasetChangedError(
+            f"hub.clean_view: `label_issues` must have one row for each row of "
+            f"{store.where}, which has {store.n_rows}; got {len(flags)}."
+        )
+    return store.select(np.flatnonzero(~flags))
+
+
+def _flags(label_issues):
+    """Boolean column of a table, or a mask as it is."""
+    if hasattr(label_issues, "columns"):
+        if "is_label_issue" not in label_issues.columns:
+            raise DatasetError(
+                "hub.clean_view: `label_issues` must have the column is_label_issue; "
+                f"got {', '.join(map(str, label_issues.columns))}."
+            )
+        label_issues = label_issues["is_label_issue"]
+    return np.asarray(label_issues, dtype=bool)

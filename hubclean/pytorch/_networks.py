@@ -1,0 +1,144 @@
+"""The networks used when no module is given, sized from the data."""
+
+import torch
+from torch import nn
+
+
+class _Block(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut, as in He et al., CVPR 2016."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.body = nn.Sequential(
+            *_convolution(width, width),
+            nn.ReLU(inplace=True),
+            *_convolution(width, width),
+        )
+
+    def forward(self, x):
+        return torch.relu(x + self.body(x))
+
+
+def _convolution(inputs, outputs, stride=1):
+    """3 x 3 convolution and batch normalisation."""
+    return (
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+class ResidualNet(nn.Module):
+    """Small residual network for images of any size.
+
+    It starts by halving the image until its longer side is at most 32 pixels wide
+    once more halved, so its cost grows little with the size of the images.
+
+    Parameters
+    ----------
+    channels, n_classes : int
+        Channels of the images, outputs.
+    side : int
+        Longer side of the images in pixels.
+    mean, std : float or sequence of `channels` floats
+        Taken off, and divided by, first.
+    width : int
+        Channels of the first block; the second has twice as many.
+    """
+
+    def __init__(self, channels, n_classes, side=28, mean=0.0, std=1.0, width=32):
+        super().__init__()
+        self.register_buffer("mean", _per_channel(mean, channels))
+        self.register_buffer("std", _per_channel(std, channels))
+        halvings = max(0, (side - 1).bit_length() - 4)
+        self.body = nn.Sequential(
+            *_stem(channels, width, halvings),
+            _Block(width),
+            *_convolution(width, 2 * width, stride=2),
+            nn.ReLU(inplace=True),
+            _Block(2 * width),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(2 * width, n_classes)
+
+    def forward(self, x):
+        """Logits, shape (n, n_classes), of images (n, channels, height, width)."""
+        return self.head(self.body((x - self.mean) / self.std))
+
+
+def _stem(channels, width, halvings):
+    """Convolutions that halve the image some times; at least one of them."""
+    inputs, layers = channels, []
+    for _ in range(max(1, halvings)):
+        layers += [*_convolution(inputs, width, 2 if halvings else 1)]
+        layers.append(nn.ReLU(inplace=True))
+        inputs = width
+    return layers
+
+
+def _per_channel(values, channels):
+    """One number for each channel, ready to be broadcast over images."""
+    return (
+        torch.as_tensor(values, dtype=torch.float32).expand(channels).view(1, -1, 1, 1)
+    )
+
+
+class TabularNet(nn.Module):
+    """Multilayer perceptron for rows of numbers, which it standardises first.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+        Inputs, outputs.
+    mean, std : Tensor of shape (n_features,)
+        Taken off, and divided by, first.
+    width : int
+        Units of each of the two hidden layers.
+    """
+
+    def __init__(self, n_features, n_classes, mean=0.0, std=1.0, width=128):
+        super().__init__()
+        for name, values in (("mean", mean), ("std", std)):
+            row = torch.as_tensor(values, dtype=torch.float32).expand(n_features)
+            self.register_buffer(name, row.clone())
+        self.body = nn.Sequential(
+            nn.Linear(n_features, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, n_classes),
+        )
+
+    def forward(self, x):
+        """Logits, shape (n, n_classes), of rows (n, n_features)."""
+        return self.body((x.flatten(1) - self.mean) / self.std)
+
+
+def default_network(rows, n_classes):
+    """Network for rows like these, ready to take `prepare`d batches.
+
+    Parameters
+    ----------
+    rows : Tensor of float, shape (n, n_features) or (n, channels, height, width)
+        Some rows of the training data, from which means and deviations are taken.
+    n_classes : int
+        Number of outputs.
+
+    Returns
+    -------
+    network : torch.nn.Module
+        With fresh weights.
+
+    Examples
+    --------
+    >>> default_network(torch.rand(8, 1, 28, 28), 10)(torch.rand(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
+    """
+    if rows.ndim == 4:
+        mean, std = rows.mean((0, 2, 3)), rows.std((0, 2, 3), correction=0)
+        std = torch.where(std > 1e-6, std, torch.ones_like(std))
+        return ResidualNet(rows.shape[1], n_classes, max(rows.shape[2:]), mean, std)
+    rows = rows.flatten(1)
+    mean, std = rows.mean(0), rows.std(0, correction=0)
+    std = torch.where(std > 1e-6, std, torch.ones_like(std))
+    return TabularNet(rows.shape[1], n_classes, mean, std)

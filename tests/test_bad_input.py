@@ -1,0 +1,177 @@
+"""Bad input gets one clear error before any training."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.svm import SVC
+
+from hubclean import HubLabelCleaner, LabelCleaningSampler, find_label_issues
+from hubclean.exceptions import (
+    EstimatorError,
+    HubcleanError,
+    LabelsError,
+    ParameterError,
+    PredProbsError,
+    ValidationError,
+)
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = np.array(["a", "b", "c"] * 4, dtype=object)
+PROBS = np.full((12, 3), 1 / 3)
+
+
+class NeverTrained(LogisticRegression):
+    def fit(self, X, y, sample_weight=None):
+        raise AssertionError("trained before the input was checked")
+
+
+def changed(array, row, value):
+    array = np.array(array)
+    array[row] = value
+    return array
+
+
+BAD_LABELS = [
+    (Y[:-1], r"one label for each of the 12 rows; got 11 labels"),
+    (changed(Y, 3, None), r"1 missing \(NaN, infinite or None\), the first in row 3"),
+    (changed(Y, 4, np.nan), r"1 missing .* first in row 4: nan"),
+    (np.r_[np.nan, np.ones(11)], r"1 missing .* first in row 0"),
+    (np.linspace(0, 1, 12), r"Unknown label type: continuous.* in row 1"),
+    (np.zeros(12, int), r"at least 2 classes; got 1 class only"),
+    (changed(Y, 0, 7), r"labels of one type; got a mix of int, str"),
+    (np.zeros((12, 2), int), r"must be 1-D, one label for each row; got shape"),
+    (np.arange(12), r"at least one class of `y` must have 2 members"),
+    (None, r"requires y to be passed, but the target y is None"),
+    (pd.Series(Y, dtype="string").mask(np.arange(12) == 2), r"first in row 2"),
+    (pd.array([0, 1, pd.NA] * 4, dtype="Int64"), r"4 missing .* first in row 2"),
+    ([["a"], ["b", "c"]] * 6, r"must be 1-D, one label for each row; got rows of"),
+    (np.array([{}, {}] * 6), r"one class for each row"),
+]
+
+
+@pytest.mark.parametrize("cls", [HubLabelCleaner, LabelCleaningSampler])
+@pytest.mark.parametrize(("y", "message"), BAD_LABELS)
+def test_labels(cls, y, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        cls(NeverTrained()).fit(X, y)
+    assert isinstance(caught.value, LabelsError)
+    assert cls.__name__ in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"filter_by": "typo"}, r"'filter_by' .* str among .*'both'.* Got 'typo'"),
+        ({"score_by": "typo"}, r"'score_by' .* str among .*'normalized_margin'"),
+        ({"cv": 1}, r"'cv' parameter of HubLabelCleaner must be an int in the range"),
+        ({"cv": "five"}, r"'cv' parameter"),
+        ({"threshold": 1.5}, r"'threshold' .* \[0, 1\]|'threshold' .* \[0.0, 1.0\]"),
+        ({"frac_noise": 0}, r"'frac_noise' parameter"),
+        ({"prune_fraction": -0.1}, r"'prune_fraction' parameter"),
+        ({"n_jobs": "two"}, r"'n_jobs' parameter"),
+        ({"random_state": "seed"}, r"'random_state' parameter"),
+    ],
+)
+def test_parameters(params, message):
+    cleaner = HubLabelCleaner(NeverTrained(), **params)
+    with pytest.raises(ParameterError, match=message):
+        cleaner.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (SVC(), r"no `predict_proba`. Use a classifier that gives probabilities"),
+        (RidgeClassifier(), r"no `predict_proba`"),
+        (LogisticRegression, r"must be an instance; got the class LogisticRegression"),
+        (BaseEstimator(), r"has no `fit`"),
+        ("logistic", r"must be a classifier with `predict_proba`; got 'logistic'"),
+    ],
+)
+def test_estimators(estimator, message):
+    with pytest.raises(EstimatorError, match=message):
+        HubLabelCleaner(estimator).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(None, r"must be a collection of rows"), (3.0, r"must be a collection of rows")],
+)
+def test_rows(rows, message):
+    with pytest.raises(ValidationError, match=message):
+        HubLabelCleaner(NeverTrained()).fit(rows, Y)
+
+
+def test_folds_that_cannot_be_made():
+    folds = [(np.arange(6), np.arange(6, 12)), (np.arange(6, 12),)]
+    with pytest.raises(ParameterError, match="expected 2, got 1"):
+        HubLabelCleaner(NeverTrained(), cv=folds).fit(X, Y)
+    beyond = [(np.arange(6), np.arange(6, 13))]
+    with pytest.raises(
+        ParameterError, match=r"positions 0 to 11; fold 0 has .* 12 is out"
+    ):
+        HubLabelCleaner(NeverTrained(), cv=beyond).fit(X, Y)
+    leak = [(np.arange(8), np.arange(6, 12))]
+    with pytest.raises(ParameterError, match=r"fold 0 both trains on and tests row 6"):
+        HubLabelCleaner(NeverTrained(), cv=leak).fit(X, Y)
+
+
+def test_check_labels_names_the_unknown_label():
+    cleaner = HubLabelCleaner(cv=2, random_state=0).fit(X, Y)
+    with pytest.raises(LabelsError, match=r"got 'owl' in row 1. Known .*'a', 'b', 'c'"):
+        cleaner.check_labels(X[:2], ["a", "owl"])
+
+
+def test_another_number_of_features():
+    cleaner = HubLabelCleaner(cv=2, random_state=0).fit(X, Y)
+    for method in (cleaner.transform, cleaner.predict, cleaner.predict_proba):
+        with pytest.raises(ValueError, match="X has 2 features, but HubLabelCleaner"):
+            method(X[:, :2])
+
+
+BAD_PROBS = [
+    (PROBS[:, :2] * 1.5, r"3 columns, one per class of `y`; got 2"),
+    (PROBS[:11], r"must have 12 rows, one for each label; got 11"),
+    (changed(PROBS, 5, [0.5, 0.7, -0.2]), r"a negative value in row 5"),
+    (changed(PROBS, 6, [np.nan, 0.5, 0.5]), r"NaN or infinity in row 6"),
+    (changed(PROBS, 7, [0.5, 0.5, 0.5]), r"they sum to 1.5 in row 7"),
+    (changed(PROBS, 8, [np.inf, 0, 0]), r"NaN or infinity in row 8"),
+    (PROBS[:, 0], r"2-D array of numbers"),
+    (np.full((12, 3), "x"), r"2-D array of numbers"),
+    (np.ones((12, 1)), r"at least 2 columns|3 columns"),
+]
+
+
+@pytest.mark.parametrize(("pred_probs", "message"), BAD_PROBS)
+def test_pred_probs(pred_probs, message):
+    with pytest.raises(PredProbsError, match=message):
+        find_label_issues(Y, pred_probs)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"filter_by": "typo"}, r"one of .*'prune_by_noise_rate', .*; got 'typo'"),
+        ({"score_by": None}, r"one of 'self_confidence', .*; got None"),
+        ({"threshold": 2}, r"`threshold` must be None or in \[0, 1\]"),
+        ({"frac_noise": 0}, r"`frac_noise` must be in \(0, 1\]"),
+        ({"classes": ["a", "b", "d"]}, r"got 'c' in row 2"),
+        ({"classes": ["a", "b", "b"]}, r"must name each column once"),
+        (
+            {"adjust_pred_probs": True, "score_by": "confidence_weighted_entropy"},
+            r"`adjust_pred_probs` must be False",
+        ),
+    ],
+)
+def test_find_label_issues_parameters(params, message):
+    with pytest.raises(HubcleanError, match=message):
+        find_label_issues(Y, PROBS, **params)
+
+
+def test_find_label_issues_labels():
+    with pytest.raises(LabelsError, match=r"find_label_issues: `y` must hold a label"):
+        find_label_issues(changed(Y, 0, None), PROBS)
+    with pytest.raises(PredProbsError, match="3 columns, one per class"):
+        find_label_issues([0, 1, 7], np.full((3, 2), 0.5))

@@ -1,0 +1,63 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hubclean import find_label_issues
+
+LABELS = [0, 0, 1, 1, 1]
+PROBS = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
+
+
+def test_worked_example():
+    table = find_label_issues(LABELS, PROBS)
+    assert table["is_label_issue"].tolist() == [False] * 4 + [True]
+    assert table["label_quality"].tolist() == [0.9, 0.8, 0.9, 0.8, 0.05]
+    assert table["predicted_labels"].tolist() == [0, 0, 1, 1, 0]
+    assert table.dtypes.tolist() == [bool, float, int]
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], [-3, 17], [False, True], [0.0, 1.0]])
+def test_labels_of_any_type(names):
+    names = np.array(names)
+    table = find_label_issues(names[LABELS], PROBS)
+    expected = find_label_issues(LABELS, PROBS)
+    assert table["is_label_issue"].equals(expected["is_label_issue"])
+    expected_names = names[expected["predicted_labels"]].tolist()
+    assert table["predicted_labels"].tolist() == expected_names
+
+
+def test_a_series_gives_its_index_and_dtype():
+    labels = pd.Series(["no", "no", "yes", "yes", "yes"], index=list("vwxyz"))
+    table = find_label_issues(labels.astype("category"), PROBS)
+    assert table.index.tolist() == list("vwxyz")
+    assert table["predicted_labels"].dtype == "category"
+
+
+def test_integers_are_column_numbers_where_a_class_never_appears():
+    probs = np.column_stack([PROBS, np.zeros(5)])
+    table = find_label_issues(LABELS, probs)
+    assert table["is_label_issue"].tolist() == [False] * 4 + [True]
+    named = find_label_issues(
+        np.array(["a", "b"])[LABELS], probs, classes=["a", "b", "never"]
+    )
+    assert named["is_label_issue"].equals(table["is_label_issue"])
+
+
+def test_threshold():
+    table = find_label_issues(LABELS, PROBS, threshold=0.85)
+    assert table["is_label_issue"].tolist() == [False, True, False, True, True]
+
+
+def test_half_precision_is_converted_and_renormalised():
+    half = PROBS.astype(np.float16)
+    table = find_label_issues(LABELS, half)
+    np.testing.assert_allclose(table["label_quality"], [0.9, 0.8, 0.9, 0.8, 0.05], 1e-3)
+
+
+def test_memory_mapped_probabilities(tmp_path):
+    path = tmp_path / "probs.npy"
+    np.save(path, PROBS)
+    mapped = np.load(path, mmap_mode="r")
+    pd.testing.assert_frame_equal(
+        find_label_issues(LABELS, mapped), find_label_issues(LABELS, PROBS)
+    )
