@@ -1,5 +1,6 @@
 """Build and compile the network of a classifier, from whatever `model` is."""
 
+import gc
 import weakref
 
 import keras
@@ -18,6 +19,7 @@ from hubclean.keras._rebuild import compile_arguments, fresh_model
 from hubclean.keras._targets import default_loss, plan_targets, probe_outputs
 
 _PROBED_ROWS = 8
+_WAITING, _WAITING_BYTES = 3, 1 << 26
 _used = weakref.WeakSet()
 
 
@@ -49,8 +51,23 @@ def build_network(classifier, sample):
     targets = plan_targets(
         network.loss, outputs, len(classifier.classes_), classifier.one_hot
     )
+    # Keras makes the optimizer's variables while it traces the first training step,
+    # and then has to trace that step twice.
+    network.optimizer.build(network.trainable_variables)
     _used.add(network)
     return network, targets
+
+
+def free_networks():
+    """Free the networks of earlier folds that nobody holds any more.
+
+    They are cycles of references, which only the collector frees; it takes a while,
+    so a few small ones may wait for the next time. `keras.utils.clear_session` would
+    reset what the user's own models and settings rely on.
+    """
+    sizes = [sum(8 * np.prod(v.shape) for v in network.variables) for network in _used]
+    if len(sizes) > _WAITING or sum(sizes) > _WAITING_BYTES:
+        gc.collect()
 
 
 def _network(classifier, sample):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import gc
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from hubclean._compat import _check_feature_names
 from hubclean._hooks import epochs_to_average
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
-from hubclean.keras._building import build_network, compile_kwargs
+from hubclean.keras._building import build_network, compile_kwargs, free_networks
 from hubclean.keras._datasets import from_dataset, is_tf_dataset
 from hubclean.keras._feeding import Feed, Rows
 from hubclean.keras._labels import encode, label_array, row_weights, split_validation
@@ -207,9 +206,7 @@ class KerasClassifier(ScikerasClassifier):
         learned = [name for name in vars(self) if name.endswith("_")]
         for name in learned:
             delattr(self, name)
-        # Networks are cycles of references: only the collector frees those of the
-        # folds before. keras.utils.clear_session would reset the user's state too.
-        gc.collect()
+        free_networks()
 
     def _prepare(self, X, y, classes):
         """Rows and class numbers; learns the classes and builds the network."""
@@ -294,10 +291,14 @@ class KerasClassifier(ScikerasClassifier):
         train, held_out = split_validation(codes, split, self.seed_)
         targets = self.targets_.encode(codes)
         weights_of = (lambda part: None) if weights is None else weights.__getitem__
-        # Further trainings of the same network go through other orders.
-        seed = self.seed_ + self.current_epoch
         feed = Feed(
-            rows, batch_size, train, targets[train], weights_of(train), seed, shuffle
+            rows,
+            batch_size,
+            train,
+            targets[train],
+            weights_of(train),
+            self.seed_,
+            shuffle,
         )
         if held_out is not None:
             size = arguments.get("validation_batch_size") or batch_size
@@ -327,7 +328,7 @@ class KerasClassifier(ScikerasClassifier):
 
     def _hooks(self, feed, n_rows, evaluate, epochs, start):
         """Callbacks of hubclean's own."""
-        hooks = {"watch": Watch(self.fold), "evaluation": None, "margins": None}
+        hooks = {"watch": Watch(feed, self.fold), "evaluation": None, "margins": None}
         if evaluate is not None:
             first = start + epochs_to_average(epochs, self.average_epochs)
             other = self._feed_to_predict(evaluate)

@@ -173,23 +173,24 @@ class Feed:
         self.seed = seed
         self.shuffle = shuffle
         self.steps = math.ceil(len(self.positions) / batch_size)
+        self.start(0)
 
-    def order(self, epoch):
-        """Order of the positions that take part in this epoch, counted from 0."""
-        return epoch_order(len(self.positions), self.seed, epoch, self.shuffle)
+    def start(self, epoch):
+        """Take up the order of an epoch; Keras may begin an iteration for nothing."""
+        self.order = epoch_order(len(self.positions), self.seed, epoch, self.shuffle)
 
     def batch(self, taken):
         """The batch of some of the positions that take part."""
         rows = self.rows.read(self.positions[taken])
         return (rows, *(column[taken] for column in self.columns))
 
-    def epoch(self, epoch):
-        """Go through the batches of an epoch; lazy rows are read ahead."""
-        order = self.order(epoch)
-        parts = [
-            order[start : start + self.batch_size]
-            for start in range(0, len(order), self.batch_size)
-        ]
+    def part(self, index):
+        """Take the positions of a batch of the epoch."""
+        return self.order[index * self.batch_size :][: self.batch_size]
+
+    def epoch(self):
+        """Go through the batches of the epoch; lazy rows are read ahead."""
+        parts = list(map(self.part, range(self.steps)))
         if not self.rows.lazy:
             yield from map(self.batch, parts)
             return
@@ -227,20 +228,12 @@ class FeedSequence(keras.utils.PyDataset):
         threads = _THREADS if feed.rows.lazy else 1
         super().__init__(workers=threads, max_queue_size=_READ_AHEAD)
         self.feed = feed
-        self.epoch = 0
-        self.current = feed.order(0)
 
     def __len__(self):
         return self.feed.steps
 
     def __getitem__(self, index):
-        start = index * self.feed.batch_size
-        return self.feed.batch(self.current[start : start + self.feed.batch_size])
-
-    def on_epoch_end(self):
-        """Take up the order of the next epoch."""
-        self.epoch += 1
-        self.current = self.feed.order(self.epoch)
+        return self.feed.batch(self.feed.part(index))
 
 
 def is_copied(rows):

@@ -3,8 +3,6 @@
 Loaded only where Keras runs on TensorFlow.
 """
 
-import itertools
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -38,9 +36,8 @@ def dataset_of(feed):
 def _gathered(feed):
     """Batches gathered inside TensorFlow from tensors; only orders come from Python."""
     tensors = tuple(map(tf.convert_to_tensor, _arrays(feed)))
-    epochs = itertools.count()
     orders = tf.data.Dataset.from_generator(
-        lambda: iter([feed.order(next(epochs))]),
+        lambda: iter([feed.order]),
         output_signature=tf.TensorSpec((len(feed.positions),), tf.int64),
     )
     batches = orders.flat_map(
@@ -65,10 +62,9 @@ def _arrays(feed):
 
 def _generated(feed):
     """Batches made in Python."""
-    epochs = itertools.count()
     sample = feed.batch(np.arange(min(1, len(feed.positions))))
     return tf.data.Dataset.from_generator(
-        lambda: feed.epoch(next(epochs)),
+        feed.epoch,
         output_signature=tuple(map(_spec, sample)),
     )
 

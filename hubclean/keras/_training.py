@@ -12,14 +12,19 @@ _SMALLEST = 1e-30
 
 
 class Watch(keras.callbacks.Callback):
-    """Moves the progress bar, and stops when the loss is no number."""
+    """Starts the order of each epoch, looks at its loss, moves the progress bar."""
 
-    def __init__(self, fold=None):
+    def __init__(self, feed, fold=None):
         super().__init__()
+        self._feed = feed
         self._where = "" if fold is None else f" of fold {fold + 1}"
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Take up the order of the epoch."""
+        self._feed.start(epoch)
+
     def on_epoch_end(self, epoch, logs=None):
-        """Look at the loss of the epoch."""
+        """Stop when the loss is no number."""
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
             raise TrainingError(
@@ -90,23 +95,31 @@ class Margins(keras.callbacks.Callback):
         self._targets = targets
         self._n_rows = n_rows
         self._tape = _tape(len(feed.positions))
-        self._passes = 0
+        self._training = False
         self.history = []
 
     def watch(self, network):
-        """Catch the outputs of this network from now on."""
-        compute_metrics = network.compute_metrics
+        """Catch the outputs of this network's training steps from now on."""
+        train_step, compute_metrics = network.train_step, network.compute_metrics
+
+        def caught_step(*args, **kwargs):
+            self._training = True
+            try:
+                return train_step(*args, **kwargs)
+            finally:
+                self._training = False
 
         def caught(x, y, y_pred, sample_weight=None):
-            self._tape.write(given_margins(self._targets, y, y_pred))
+            if self._training:  # validation goes through here too
+                self._tape.write(given_margins(self._targets, y, y_pred))
             return compute_metrics(x, y, y_pred, sample_weight)
 
-        network.compute_metrics = caught
+        network.train_step, network.compute_metrics = caught_step, caught
         network.train_function = None
 
     def release(self, network):
         """Leave the network as it was."""
-        del network.compute_metrics
+        del network.train_step, network.compute_metrics
         network.train_function = None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -120,8 +133,7 @@ class Margins(keras.callbacks.Callback):
                 "the model's own train_step, or leave record_margins out."
             )
         margins = np.full(self._n_rows, np.nan, dtype=np.float32)
-        margins[self._feed.positions[self._feed.order(self._passes)]] = values
-        self._passes += 1
+        margins[self._feed.positions[self._feed.order]] = values
         self.history.append(margins)
 
 
