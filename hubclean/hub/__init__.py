@@ -10,11 +10,13 @@ from hubclean.hub._memory import InMemoryDataset
 from hubclean.hub._open import open
 from hubclean.hub._source import HubSource
 from hubclean.hub._view import clean_view
+from hubclean.hub._workflow import clean_labels
 
 __all__ = [
     "HubSource",
     "InMemoryDataset",
     "apply_decisions",
+    "clean_labels",
     "clean_view",
     "create_tensors",
     "open",

@@ -78,23 +78,21 @@ class DeepLake4Store:
     def read(self, name, rows):
         column = self._own()[name]
         rows = np.asarray(rows)
-        if len(rows) and rows[-1] - rows[0] == self.n_rows - 1 == len(rows) - 1:
-            return column[:]
-        values = column[rows.tolist()]
-        if self.columns[name].kind == "object":
-            values = [
-                getattr(value, "to_dict", lambda v=value: v)() for value in values
-            ]
+        everything = len(rows) == self.n_rows and (rows == np.arange(len(rows))).all()
+        values = column[:] if everything else column[rows.tolist()]
+        kind = self.columns[name].kind
+        if kind == "text":  # an empty text comes back as None
+            return ["" if value is None else value for value in values]
+        if kind == "object":
+            return [_plain_value(value) for value in values]
         return values
 
     def read_bytes(self, name, rows):
         return self._own()[name].get_bytes(np.asarray(rows).tolist())
 
     def decode_row(self, name, row):
-        try:
-            return np.asarray(self._own()[name][int(row)]) if row >= 0 else None
-        except (AttributeError, RuntimeError):  # how 4.7 reports a damaged image
-            return None
+        value = self._own()[name][int(row)]
+        return None if value is None else np.asarray(value)  # None: it is damaged
 
     def metadata(self, name):
         return _plain(self._dataset[name].metadata)
@@ -345,6 +343,16 @@ def _new_type(kind, dtype):
     if kind == "text":
         return types.Text()
     return types.Bool() if dtype.kind == "b" else dtype.name
+
+
+def _plain_value(value):
+    """Dict of plain Python values, where Deep Lake gives one of its own."""
+    if not hasattr(value, "to_dict"):
+        return value
+    return {
+        key: item.tolist() if isinstance(item, np.ndarray) else item
+        for key, item in value.to_dict().items()
+    }
 
 
 def _plain(metadata):

@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 
 from hubclean.exceptions import BadRowsError, DatasetError, LabelsError
-from hubclean.hub._images import decode_images
+from hubclean.hub._images import OTHER_MODE, decode_images
 
 _SCAN_ROWS = 512
 _SCAN_SECONDS = 30.0
@@ -79,11 +79,11 @@ class TensorReader:
         self.decoded_rows += len(images)
         bad = []
         for position, image in enumerate(images):
+            row = int(rows[position])
+            if image is OTHER_MODE:
+                images[position] = image = self.store.decode_row(self.name, row)
             if image is None:
-                row = int(rows[position])
-                images[position] = self.store.decode_row(self.name, row)
-                if images[position] is None:
-                    bad.append(row)
+                bad.append(row)
         return images, bad
 
     def find_bad_rows(self, seconds=None, skip=()):

@@ -88,11 +88,11 @@ def _reset(module):
     if stuck:
         raise EstimatorError(
             "skorch: the `module` instance cannot be given fresh weights for each "
-            f"fold, because these parts have no reset_parameters(): {', '.join(stuck)}. "
-            "Weights kept from fold to fold have seen the rows they are to judge, and "
-            "no wrong label would be found. Pass the class, with its arguments as "
-            "module__NAME=...; or, if the weights were trained on other data, pass "
-            "keep_weights=True."
+            "fold, because these parts have no reset_parameters(): "
+            f"{', '.join(stuck)}. Weights kept from fold to fold have seen the rows "
+            "they are to judge, and no wrong label would be found. Pass the class, "
+            "with its arguments as module__NAME=...; or, if the weights were trained "
+            "on other data, pass keep_weights=True."
         )
 
 

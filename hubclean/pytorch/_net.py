@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
+from hubclean._out_of_sample import draw_seed, random_generator
 from hubclean._progress import epoch_done
 from hubclean.exceptions import (
     EstimatorError,
@@ -154,7 +154,7 @@ class TorchClassifier(NeuralNetClassifier):
             )
         rows, labels = self._rows_and_labels(X, y)
         self._learn_classes(labels)
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.seed_ = draw_seed(random_generator(self.random_state))
         self.randomness_ = Randomness(self.seed_)
         self.device_ = choose_device(self.device, self.fold)
         dataset = self.get_dataset(rows, encode(labels, self.classes_))

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hubclean._decisions import apply_decisions, labels_version, read_decisions
+from hubclean import apply_decisions_to_arrays
+from hubclean._decisions import read_decisions
+from hubclean._labels_version import labels_version
 from hubclean.report import write_report
 
 CLASSES = ["cat", "dog", "eel", "fox"]
@@ -66,7 +68,7 @@ def test_open_filter_decide_export_reload_go_on_and_apply(page, tmp_path, datase
     assert page.current_row() == rows[20]
     assert page.requests() == []
 
-    X_new, y_new = apply_decisions(X, labels, decisions)
+    X_new, y_new = apply_decisions_to_arrays(X, labels, decisions)
     np.testing.assert_array_equal(y_new, expected[kept])
     np.testing.assert_array_equal(X_new, X[kept])
 
@@ -190,7 +192,7 @@ def test_a_file_loaded_back_goes_on_where_it_was(page, report, dataset, tmp_path
     assert page.text("#progress-text") == "2 of 90 decided"
     assert page.current_row() == rows[2]
     exported = read_decisions(page.export())
-    assert set(exported["row"]) == {rows[0], rows[1], beyond}
+    assert set(exported.rows.tolist()) == {rows[0], rows[1], beyond}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_without_storage_the_page_works_and_says_so(page, report, driver):
         page.open(report)
         page.find("#keep").click()
         assert "Export them before you close" in page.text("#message")
-        assert len(read_decisions(page.export())) == 1
+        assert len(read_decisions(page.export()).rows) == 1
     finally:
         driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", broken)
 
