@@ -6,29 +6,43 @@ built again in the way that `fit` built it; a model given as a parameter is stor
 Keras's format next to the classes it needs.
 """
 
+import contextlib
+import tempfile
+import warnings
+from pathlib import Path
+
 import keras
 
 from hubclean.exceptions import EstimatorError
 from hubclean.keras._building import build_network
 from hubclean.keras._randomness import seeded
-from hubclean.keras._rebuild import own_classes
+from hubclean.keras._rebuild import own_objects
 
 _LIVE = ("_fit_callbacks", "_predict_callbacks", "callbacks_")
 
 
 class PackedModel:
-    """A Keras model that was given as a parameter.
+    """A Keras model that was given as a parameter, with the classes it needs.
 
     Parameters
     ----------
     model : keras.Model
         Built or not.
+
+    Raises
+    ------
+    EstimatorError
+        If Keras cannot save it.
     """
 
     def __init__(self, model):
-        self.classes = own_classes(model)
+        self.objects = own_objects(model)
         try:
-            self.rebuild = model.__reduce__()[:2]
+            with _folder() as path, warnings.catch_warnings():
+                # A model without weights yet is no reason to worry here.
+                warnings.filterwarnings("ignore", message=".*not yet been built")
+                model.save(path)
+                self.content = path.read_bytes()
         except Exception as exc:  # configs run anyone's code
             raise EstimatorError(
                 f"KerasClassifier: the model {model.name!r} cannot be pickled ({exc}). "
@@ -36,10 +50,20 @@ class PackedModel:
             ) from exc
 
     def model(self):
-        """The model again."""
-        function, arguments = self.rebuild
-        with keras.saving.custom_object_scope(self.classes):
-            return function(*arguments)
+        """Build the model again."""
+        with _folder() as path:
+            path.write_bytes(self.content)
+            # Whoever unpickles trusts the pickle.
+            return keras.saving.load_model(
+                path, custom_objects=self.objects, safe_mode=False
+            )
+
+
+@contextlib.contextmanager
+def _folder():
+    """Path of a Keras file in a folder that goes away."""
+    with tempfile.TemporaryDirectory(prefix="hubclean-") as folder:
+        yield Path(folder, "model.keras")
 
 
 def packed(state):

@@ -5,6 +5,8 @@ judged, so none of them is taken over, and a model of which that cannot be said 
 refused.
 """
 
+from inspect import isfunction
+
 import keras
 from keras.src.saving.serialization_lib import SafeModeScope
 
@@ -61,20 +63,25 @@ def _from_config(model):
     # The config is of a live object of the user, not of a downloaded file.
     with (
         SafeModeScope(safe_mode=False),
-        keras.saving.custom_object_scope(own_classes(model)),
+        keras.saving.custom_object_scope(own_objects(model)),
     ):
         if isinstance(model, keras.Sequential) or hasattr(model, "operations"):
             return keras.models.clone_model(model)
         return type(model).from_config(model.get_config())
 
 
-def own_classes(model):
-    """Classes of the user in a model, by name, as Keras looks them up in configs."""
-    parts = [model, *_all_layers(model)]
+def own_objects(model):
+    """Classes and functions of the user in a model, by the names in its config."""
+    parts = [type(part) for part in [model, *_all_layers(model)]]
     if getattr(model, "compiled", False):
-        parts += [model.optimizer, model.loss, *model.metrics]
-    kinds = {type(part) for part in parts if part is not None}
-    return {k.__name__: k for k in kinds if not k.__module__.startswith("keras.")}
+        parts += [type(part) for part in (model.optimizer, *model.metrics)]
+        loss = model.loss
+        parts.append(loss if isfunction(loss) else type(loss))
+    return {
+        part.__name__: part
+        for part in parts
+        if part.__module__.partition(".")[0] not in ("keras", "builtins")
+    }
 
 
 def _all_layers(model):
@@ -158,7 +165,7 @@ def compile_arguments(model):
     try:
         config = dict(model.get_compile_config())
         config.pop("loss", None)
-        with keras.saving.custom_object_scope(own_classes(model)):
+        with keras.saving.custom_object_scope(own_objects(model)):
             arguments = keras.saving.deserialize_keras_object(config)
     except Exception as exc:  # custom losses and metrics run anyone's code
         raise EstimatorError(
