@@ -15,7 +15,11 @@ from scikeras._utils import (
 
 from hubclean.exceptions import EstimatorError
 from hubclean.keras._networks import application, default_network
-from hubclean.keras._rebuild import compile_arguments, fresh_model
+from hubclean.keras._rebuild import (
+    check_same_weights,
+    compile_arguments,
+    fresh_model,
+)
 from hubclean.keras._targets import default_loss, plan_targets, probe_outputs
 
 _PROBED_ROWS = 8
@@ -47,6 +51,8 @@ def build_network(classifier, sample):
     """
     network = _network(classifier, sample)
     outputs = probe_outputs(network, sample[:_PROBED_ROWS])
+    if isinstance(classifier.model, keras.Model):
+        check_same_weights(classifier.model, network)
     _compile(classifier, network, outputs)
     targets = plan_targets(
         network.loss, outputs, len(classifier.classes_), classifier.one_hot

@@ -16,6 +16,7 @@ _REMEDY = (
     "Pass a function that builds the model instead, "
     "scikeras(lambda meta: build_my_model(), ...): it is called once for each fold."
 )
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def fresh_model(model):
@@ -50,11 +51,12 @@ def fresh_model(model):
     except Exception as exc:  # get_config and from_config run anyone's code
         raise EstimatorError(
             f"KerasClassifier: the model {model.name!r} cannot be rebuilt from its "
-            f"config with fresh weights for each fold ({exc}). {_REMEDY} Or give "
+            f"config with fresh weights for each fold ({_first_line(exc)}). {_REMEDY} Or give "
             f"{type(model).__name__} a get_config that returns the arguments of its "
             "constructor."
         ) from exc
     _check_separate(model, fresh)
+    _check_same(model, fresh)
     return fresh
 
 
@@ -65,9 +67,23 @@ def _from_config(model):
         SafeModeScope(safe_mode=False),
         keras.saving.custom_object_scope(own_objects(model)),
     ):
-        if isinstance(model, keras.Sequential) or hasattr(model, "operations"):
-            return keras.models.clone_model(model)
+        if type(model).__module__.startswith("keras."):
+            return keras.models.clone_model(model, clone_function=_fresh_layer)
         return type(model).from_config(model.get_config())
+
+
+def _fresh_layer(layer):
+    """Layer of the same config; a lambda stays the same live function."""
+    if isinstance(layer, keras.Model):
+        return _from_config(layer)
+    if isinstance(layer, keras.layers.Lambda):
+        return keras.layers.Lambda(
+            layer.function,
+            output_shape=getattr(layer, "_output_shape", None),
+            arguments=layer.arguments,
+            name=layer.name,
+        )
+    return type(layer).from_config(layer.get_config())
 
 
 def own_objects(model):
@@ -87,6 +103,12 @@ def own_objects(model):
 def _all_layers(model):
     """Every layer in a model, those inside of layers too, in a fixed order."""
     return list(model._flatten_layers(include_self=False))
+
+
+def _first_line(exc):
+    """What an error says, without the examples that Keras adds."""
+    lines = [line for line in str(exc).splitlines() if line.strip()]
+    return " ".join(lines[:2])
 
 
 def _check_trainable(model):
@@ -118,6 +140,63 @@ def _check_separate(model, fresh):
             f"gives a model that shares {shared[0]!r} with it, so trained weights "
             f"would leak between folds. {_REMEDY}"
         )
+
+
+def _check_same(model, fresh):
+    """Keras forgets the constructor's arguments of subclasses without a get_config."""
+    mine, theirs = _all_layers(fresh), _all_layers(model)
+    same = len(mine) == len(theirs) or model.built  # some are made while building
+    same &= all(map(_alike, theirs, mine)) if len(mine) == len(theirs) else True
+    same &= _settings(model) == _settings(fresh)
+    if not same:
+        raise _not_the_same(model)
+
+
+def _not_the_same(model):
+    return EstimatorError(
+        f"KerasClassifier: rebuilding the model {model.name!r} from its config gives "
+        f"another model. Give {type(model).__name__} a get_config that returns the "
+        f"arguments of its constructor. Or: {_REMEDY}"
+    )
+
+
+def check_same_weights(model, network):
+    """Refuse a built network whose weights differ in shape from those of its model."""
+    shapes = [[tuple(w.shape) for w in part.weights] for part in (model, network)]
+    if model.built and shapes[0] != shapes[1]:
+        raise _not_the_same(model)
+
+
+def _alike(layer, other):
+    """Whether two layers are of one kind and have one config, names aside."""
+    if type(layer) is not type(other):
+        return False
+    if isinstance(layer, keras.layers.Lambda):
+        return True
+    try:
+        return _nameless(layer.get_config()) == _nameless(other.get_config())
+    except NotImplementedError:
+        return True
+
+
+def _nameless(config):
+    """Config without the names that Keras counts up, and without shapes seen."""
+    if isinstance(config, dict):
+        dropped = ("name", "build_config", "vocabulary", "shared_object_id")
+        return {k: _nameless(v) for k, v in config.items() if k not in dropped}
+    if isinstance(config, (list, tuple)):
+        return [_nameless(part) for part in config]
+    return config if isinstance(config, _PLAIN) else type(config)
+
+
+def _settings(model):
+    """Plain attributes that a subclass gave itself."""
+    usual = vars(keras.Model())
+    return {
+        name: value
+        for name, value in vars(model).items()
+        if name not in usual and name[0] != "_" and isinstance(value, _PLAIN)
+    }
 
 
 def _keep_adapted(model, fresh):
