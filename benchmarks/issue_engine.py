@@ -99,26 +99,26 @@ def by_cleanlab(labels, pred_probs, **parameters):
         return find_label_issues(labels, pred_probs, **parameters)
 
 
-def timed(function):
-    """Seconds of the clock and of the processors, and the result."""
+def timed(function, *arguments, **parameters):
+    """Seconds of the clock and of this process's cores, and the result."""
     clock, cpu = time.perf_counter(), time.process_time()
-    result = function()
+    result = function(*arguments, **parameters)
     return time.perf_counter() - clock, time.process_time() - cpu, result
 
 
 def measure_speed(sizes, record):
     """Let one pass, hubclean and cleanlab take turns; compare the masks."""
     labels, pred_probs = problem(sizes["speed"])
-    first, _, _ = timed(lambda: learn_rule(labels, pred_probs))
+    first, _, _ = timed(learn_rule, labels, pred_probs)
     record("speed", "hubclean, first call in this process", sizes["speed"], first)
     for turn in range(sizes["rounds"]):
-        wall, cpu, _ = timed(lambda: one_pass(pred_probs))
+        wall, cpu, _ = timed(one_pass, pred_probs)
         record("speed", "one pass", sizes["speed"], wall, cpu, turn)
-        wall, cpu, rule = timed(lambda: learn_rule(labels, pred_probs))
+        wall, cpu, rule = timed(learn_rule, labels, pred_probs)
         record("speed", "hubclean", sizes["speed"], wall, cpu, turn)
-        wall, cpu, mask = timed(lambda: by_cleanlab(labels, pred_probs))
+        wall, cpu, mask = timed(by_cleanlab, labels, pred_probs)
         record("speed", "cleanlab", sizes["speed"], wall, cpu, turn)
-        wall, cpu, mask_1 = timed(lambda: by_cleanlab(labels, pred_probs, n_jobs=1))
+        wall, cpu, mask_1 = timed(by_cleanlab, labels, pred_probs, n_jobs=1)
         record("speed", "cleanlab, n_jobs=1", sizes["speed"], wall, cpu, turn)
         if not (np.array_equal(rule.mask, mask) and np.array_equal(mask, mask_1)):
             raise SystemExit("the masks of hubclean and cleanlab differ")
@@ -129,27 +129,23 @@ def measure_other_rules(labels, pred_probs, record):
     """Time all rules once on both sides, and the scores on ours."""
     shape = pred_probs.shape
     for name in FILTERS:
-        ours, cpu, rule = timed(
-            lambda n=name: learn_rule(labels, pred_probs, filter_by=n)
-        )
-        record("rules", f"hubclean {name}", shape, ours, cpu)
+        wall, cpu, rule = timed(learn_rule, labels, pred_probs, filter_by=name)
+        record("rules", f"hubclean {name}", shape, wall, cpu)
         options = {"filter_by": name, "n_jobs": 1}
-        theirs, cpu, mask = timed(
-            lambda o=options: by_cleanlab(labels, pred_probs, **o)
-        )
-        record("rules", f"cleanlab {name}", shape, theirs, cpu)
+        wall, cpu, mask = timed(by_cleanlab, labels, pred_probs, **options)
+        record("rules", f"cleanlab {name}", shape, wall, cpu)
         if not np.array_equal(rule.mask, mask):
             raise SystemExit(f"{name}: the masks of hubclean and cleanlab differ")
-    wall, cpu, _ = timed(lambda: rule.flag(labels, pred_probs))
-    record("rules", f"hubclean flag by {rule.filter_by}", shape, wall, cpu)
+        wall, cpu, _ = timed(rule.flag, labels, pred_probs)
+        record("rules", f"hubclean flag by {name}", shape, wall, cpu)
     for score in SCORES:
-        wall, cpu, _ = timed(lambda s=score: label_quality(labels, pred_probs, score=s))
+        wall, cpu, _ = timed(label_quality, labels, pred_probs, score=score)
         record("rules", f"hubclean score {score}", shape, wall, cpu)
     # All pairs of classes tie: the case in which margins must be sorted as NumPy does.
     rounded = pred_probs.round(2)
-    wall, cpu, rule = timed(lambda: learn_rule(labels, rounded))
+    wall, cpu, rule = timed(learn_rule, labels, rounded)
     record("rules", "hubclean, rounded to 2 digits", shape, wall, cpu)
-    wall, cpu, mask = timed(lambda: by_cleanlab(labels, rounded, n_jobs=1))
+    wall, cpu, mask = timed(by_cleanlab, labels, rounded, n_jobs=1)
     record("rules", "cleanlab, rounded to 2 digits", shape, wall, cpu)
     if not np.array_equal(rule.mask, mask):
         raise SystemExit("rounded: the masks of hubclean and cleanlab differ")
@@ -194,7 +190,7 @@ def memory_child(folder, name):
     pred_probs = np.load(Path(folder, "pred_probs.npy"), mmap_mode="r")
     labels = np.load(Path(folder, "labels.npy"))
     with MemoryWatch() as watch:
-        wall, cpu, rule = timed(lambda: learn_rule(labels, pred_probs, filter_by=name))
+        wall, cpu, rule = timed(learn_rule, labels, pred_probs, filter_by=name)
     np.save(Path(folder, f"{name}.npy"), rule.mask)
     found = int(rule.mask.sum())
     print(json.dumps({"wall": wall, "cpu": cpu, "extra": watch.extra, "issues": found}))
@@ -209,7 +205,7 @@ def measure_memory(sizes, record, folder, with_cleanlab):
         labels = fill(mapped)
         mapped.flush()
         np.save(Path(temporary, "labels.npy"), labels)
-        wall, cpu, _ = timed(lambda: one_pass(mapped))
+        wall, cpu, _ = timed(one_pass, mapped)
         record("memory", "one pass", shape, wall, cpu)
         for name in ("prune_by_noise_rate", "both", "low_normalized_margin"):
             command = [sys.executable, __file__, "--memory-child", temporary, name]
@@ -240,7 +236,7 @@ def measure_memory(sizes, record, folder, with_cleanlab):
 def compare_with_cleanlab(labels, mapped, folder, shape, record):
     """Run cleanlab on the mapped file; it needs several times the file as memory."""
     with MemoryWatch() as watch:
-        wall, cpu, mask = timed(lambda: by_cleanlab(labels, mapped, n_jobs=1))
+        wall, cpu, mask = timed(by_cleanlab, labels, mapped, n_jobs=1)
     record("memory", "cleanlab, n_jobs=1", shape, wall, cpu, 0, watch.extra / 1e6)
     if not np.array_equal(mask, np.load(folder / "prune_by_noise_rate.npy")):
         raise SystemExit("mapped file: the masks of hubclean and cleanlab differ")
@@ -253,9 +249,9 @@ def measure_growth(sizes, record):
             labels, pred_probs = problem(shape)
             learn_rule(labels, pred_probs)
             for turn in range(sizes["rounds"]):
-                wall, cpu, _ = timed(lambda: one_pass(pred_probs))
+                wall, cpu, _ = timed(one_pass, pred_probs)
                 record(f"growth in {direction}", "one pass", shape, wall, cpu, turn)
-                wall, cpu, _ = timed(lambda: learn_rule(labels, pred_probs))
+                wall, cpu, _ = timed(learn_rule, labels, pred_probs)
                 record(f"growth in {direction}", "hubclean", shape, wall, cpu, turn)
 
 
@@ -266,6 +262,7 @@ class Records:
         self.lines = []
 
     def __call__(self, part, what, shape, wall, cpu=None, turn=0, megabytes=None):
+        """Keep one measurement."""
         line = {
             "part": part,
             "what": what,

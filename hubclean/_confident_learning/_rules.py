@@ -14,11 +14,12 @@ import numpy as np
 
 from hubclean._confident_learning._joint import (
     calibrate_joint,
-    confident_classes,
+    confident_bars,
     count_joint,
     mean_by_class,
 )
 from hubclean._issue_engine import (
+    confident_classes,
     row_blocks_of,
     rows_by_class,
     summarise_rows,
@@ -85,8 +86,9 @@ class Evidence:
     @cached_property
     def confident(self):
         """Confident class of each row, -1 for none; shape (n_samples,)."""
+        bars = confident_bars(self.thresholds)
         return confident_classes(
-            self.summary, self.pred_probs, self.thresholds, n_jobs=self.n_jobs
+            self.summary, self.pred_probs, bars, n_jobs=self.n_jobs
         )
 
     @cached_property
