@@ -20,13 +20,15 @@ from hubclean._confident_learning._joint import (
 )
 from hubclean._issue_engine import (
     confident_classes,
+    in_threads,
+    n_threads,
     row_blocks_of,
     rows_by_class,
     summarise_rows,
     top_margins,
 )
 
-_TIE_BYTES = 1 << 26
+_TIE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,8 @@ def _settle_ties(mask, evidence, tied, counts):
     """
     order, bounds = evidence.groups
     own, pred_probs = evidence.summary.self_confidence, evidence.pred_probs
-    for given in np.flatnonzero(tied.any(axis=1)):
+
+    def settle(given):
         rows = order[bounds[given] : bounds[given + 1]]
         classes = np.flatnonzero(tied[given])
         step = max(1, _TIE_BYTES // (len(rows) * pred_probs.dtype.itemsize))
@@ -177,6 +180,9 @@ def _settle_ties(mask, evidence, tied, counts):
             for column, other in enumerate(part):
                 first = np.argsort(-margins[:, column])[: counts[given, other]]
                 mask[rows[first]] = True
+
+    classes = np.flatnonzero(tied.any(axis=1))
+    in_threads(settle, classes, n_threads(evidence.n_jobs, pred_probs.size))
 
 
 def _flag_by_noise_rate(evidence, cuts):
