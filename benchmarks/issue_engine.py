@@ -287,7 +287,9 @@ class Records:
     def write(self, path):
         """One CSV line for each measurement."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.lines[0]))
+            writer = csv.DictWriter(
+                file, fieldnames=list(self.lines[0]), lineterminator="\n"
+            )
             writer.writeheader()
             writer.writerows(self.lines)
 

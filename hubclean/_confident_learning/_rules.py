@@ -47,8 +47,9 @@ class Evidence:
         A class with no more rows than this is left alone by the pruning rules.
     n_jobs : int or None
         Threads; None means all cores.
-    thresholds : ndarray of float, shape (n_classes,), or None
-        Class thresholds; None works them out from these rows.
+    given_thresholds : ndarray of float, shape (n_classes,), or None
+        Class thresholds that were learned before; None works them out from these
+        rows.
     """
 
     labels: np.ndarray
