@@ -8,8 +8,8 @@ from numpydoc.validate import validate
 import hubclean
 from hubclean import datasets, exceptions
 
-#: Not asked for: See Also, Notes, an extended summary, examples of one-liners,
-#: and the rules about where the first line stands.
+#: Not asked for: See Also, Notes, an extended summary, examples of one-liners, and
+#: some rules about first lines, capitals and the mood of verbs.
 IGNORED = {
     "GL01",
     "GL08",
@@ -21,6 +21,8 @@ IGNORED = {
     "RT03",
     "YD01",
     "PR01",
+    "PR08",
+    "SS05",
 }
 EAGER = ["HubLabelCleaner", "LabelCleaningSampler", "find_label_issues"]
 
