@@ -78,10 +78,12 @@ class Ways:
             pass
 
     def deep_lake_list(self):
+        """Ask for lists of indices."""
         for rows in self.batches:
             self.dataset["images"][rows.tolist()]
 
     def data_loader(self, workers):
+        """Go through torch's loader."""
         import torch
 
         loader = torch.utils.data.DataLoader(
@@ -91,18 +93,22 @@ class Ways:
             pass
 
     def decode_alone(self):
+        """Decode bytes that are in memory."""
         for rows in self.batches:
             decode_images([self.files[row] for row in rows], self.threads)
 
     def hubclean_read(self):
+        """Read batch after batch."""
         for rows in self.batches:
             self.source.X.read(rows)
 
     def hubclean_batches(self):
+        """Read ahead."""
         for _ in self.source.X.batches(self.batches):
             pass
 
     def hubclean_cached(self):
+        """Copy from the decoded cache."""
         for rows in self.batches:
             self.cached.X.read(rows)
 

@@ -59,7 +59,7 @@ def decode_image(data):
     pixels : ndarray of uint8, or None
         None where the file is damaged, which Deep Lake itself may not notice: it
         fills in what is missing. `OTHER_MODE` where Deep Lake decodes to other
-        values than Pillow (CMYK, palettes, 16 bits).
+        values than Pillow (palettes, 1 and 16 bits).
     """
     pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
     if pixels is not None:
@@ -67,6 +67,8 @@ def decode_image(data):
     Image = require("PIL.Image", extra="hub", by="hubclean.hub")
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.mode == "CMYK":  # Deep Lake leaves part of it undefined
+                image = image.convert("RGB")
             if image.mode not in _SAME_AS_DEEP_LAKE:
                 image.load()
                 return OTHER_MODE
