@@ -7,6 +7,7 @@ PyTorch, Keras and Hub workflows are loaded when they are first used.
 import importlib
 
 from hubclean._cleaner import HubLabelCleaner
+from hubclean._decisions import apply_decisions_to_arrays
 from hubclean._label_issues import find_label_issues
 from hubclean._sampler import LabelCleaningSampler
 
@@ -26,6 +27,7 @@ __all__ = [
     "HubLabelCleaner",
     "LabelCleaningSampler",
     "__version__",
+    "apply_decisions_to_arrays",
     "find_label_issues",
     *_LAZY,
 ]

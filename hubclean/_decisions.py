@@ -1,8 +1,8 @@
 """Decisions of a person about labels: keep, relabel, or prune.
 
 A table with one row for each decision, as the report exports it, is checked here and
-applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows` and
-`exceptions`.
+applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows`,
+`_labels_version` and `exceptions`.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import os
 import numpy as np
 import pandas as pd
 
+from hubclean._labels_version import check_labels_version
 from hubclean._rows import n_rows, take_rows
 from hubclean.exceptions import (
     DatasetChangedError,
@@ -58,30 +59,6 @@ class Decisions:
         {'keep': 1, 'relabel': 0, 'prune': 1}
         """
         return {action: int((self.actions == action).sum()) for action in DECISIONS}
-
-
-def labels_version(labels):
-    """Name the content of some labels, to know them again.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n_samples,)
-        Given labels.
-
-    Returns
-    -------
-    version : str
-        ``"labels-"`` and 16 hexadecimal digits. Equal labels in equal order have
-        equal versions, whatever their container.
-
-    Examples
-    --------
-    >>> labels_version([0, 1]) == labels_version(np.array([0, 1], dtype="uint8"))
-    True
-    """
-    texts = "\x1f".join(map(str, np.asarray(labels).tolist()))
-    digest = hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"labels-{digest[:16]}"
 
 
 def read_decisions(decisions):
@@ -171,7 +148,8 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
     ValidationError
         If the table cannot be used, or a row or new label is unknown.
     DatasetChangedError
-        If the table has given labels, and they are not those of `y`.
+        If the table has given labels, and they are not those of `y`, or it names
+        the version of other labels.
 
     Examples
     --------
@@ -190,6 +168,9 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
             "apply_decisions_to_arrays: `y` must have one label for each row of X, "
             f"which has {n_rows(X)}; got an array of shape {labels.shape}."
         )
+    check_labels_version(
+        decisions.dataset_version, labels, who="apply_decisions_to_arrays"
+    )
     check_rows(decisions, len(labels))
     check_given_labels(decisions, labels, class_names)
     relabelled = decisions.rows_to("relabel")

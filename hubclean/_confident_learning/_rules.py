@@ -19,7 +19,7 @@ from hubclean._confident_learning._joint import (
     mean_by_class,
 )
 from hubclean._issue_engine import (
-    row_blocks,
+    row_blocks_of,
     rows_by_class,
     summarise_rows,
     top_margins,
@@ -85,7 +85,9 @@ class Evidence:
     @cached_property
     def confident(self):
         """Confident class of each row, -1 for none; shape (n_samples,)."""
-        return confident_classes(self.summary, self.pred_probs, self.thresholds)
+        return confident_classes(
+            self.summary, self.pred_probs, self.thresholds, n_jobs=self.n_jobs
+        )
 
     @cached_property
     def joint(self):
@@ -149,7 +151,7 @@ def _learn_by_noise_rate(evidence):
     counts = np.where(evidence.prunable[:, None], evidence.counts, 0)
     np.fill_diagonal(counts, 0)
     summary, pred_probs = evidence.summary, evidence.pred_probs
-    top = top_margins(summary, pred_probs, counts)
+    top = top_margins(summary, pred_probs, counts, n_jobs=evidence.n_jobs)
     mask = top.chosen
     _settle_ties(mask, evidence, top.tied, counts)
     return mask & ~summary.agrees, {"margin": top.cuts}
@@ -177,13 +179,14 @@ def _settle_ties(mask, evidence, tied, counts):
 
 def _flag_by_noise_rate(evidence, cuts):
     """Rows that reach the cut of their class towards any other class."""
-    summary, pred_probs = evidence.summary, evidence.pred_probs
+    summary, pred_probs, cuts = evidence.summary, evidence.pred_probs, cuts["margin"]
     flagged = np.zeros(len(summary.labels), dtype=bool)
-    for rows in row_blocks(pred_probs):
+    best = summary.best - summary.self_confidence
+    possible = ~summary.agrees & (best >= cuts.min(axis=1)[summary.labels])
+    for rows in row_blocks_of(np.flatnonzero(possible), pred_probs):
         margins = pred_probs[rows] - summary.self_confidence[rows, None]
-        reached = margins >= cuts["margin"][summary.labels[rows]]
-        flagged[rows] = reached.any(axis=1)
-    return flagged & ~summary.agrees
+        flagged[rows] = (margins >= cuts[summary.labels[rows]]).any(axis=1)
+    return flagged
 
 
 def _learn_by_class(evidence):

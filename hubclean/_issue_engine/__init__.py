@@ -8,6 +8,8 @@ from hubclean._issue_engine._blocks import (
     in_threads,
     n_threads,
     row_blocks,
+    row_blocks_of,
+    row_chunks,
     rows_by_class,
 )
 from hubclean._issue_engine._row_summary import RowSummary, summarise_rows
@@ -19,6 +21,8 @@ __all__ = [
     "in_threads",
     "n_threads",
     "row_blocks",
+    "row_blocks_of",
+    "row_chunks",
     "rows_by_class",
     "summarise_rows",
     "top_margins",

@@ -17,6 +17,9 @@ from hubclean._compat import require
 #: Pillow modes whose arrays equal what Deep Lake decodes; others are left to it.
 _SAME_AS_DEEP_LAKE = ("RGB", "L", "RGBA", "LA")
 
+#: Stands for an image in a mode that the dataset must decode itself.
+OTHER_MODE = object()
+
 
 @functools.cache
 def _pool(n_threads, pid):
@@ -49,14 +52,16 @@ def decode_image(data):
     Returns
     -------
     pixels : ndarray of uint8, or None
-        None where the file is damaged, or in a mode that Deep Lake decodes to
-        other values than Pillow (CMYK, palettes, 16 bits).
+        None where the file is damaged, which Deep Lake itself may not notice: it
+        fills in what is missing. `OTHER_MODE` where Deep Lake decodes to other
+        values than Pillow (CMYK, palettes, 16 bits).
     """
     Image = require("PIL.Image", extra="hub", by="hubclean.hub")
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in _SAME_AS_DEEP_LAKE:
-                return None
+                image.load()
+                return OTHER_MODE
             pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # Pillow raises SyntaxError on a broken PNG
@@ -64,7 +69,7 @@ def decode_image(data):
 
 
 def decode_images(blobs, n_threads):
-    """Pixels of many image files, in order; None for those `decode_image` refuses."""
+    """Give what `decode_image` gives for each of many image files."""
     if n_threads == 1 or len(blobs) < 4:
         return [decode_image(blob) for blob in blobs]
     step = max(1, -(-len(blobs) // (4 * n_threads)))
@@ -81,10 +86,7 @@ def decode_any_image(data):
     """Pixels of one image file in any mode; None where it is damaged."""
     Image = require("PIL.Image", extra="hub", by="hubclean.hub")
     pixels = decode_image(data)
-    if pixels is not None:
+    if pixels is not OTHER_MODE:
         return pixels
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))

@@ -65,6 +65,10 @@ class HubSource:
         """Rows of the dataset, those left out included."""
         return self._store.n_rows
 
+    def given_labels(self):
+        """Labels of every row of the dataset, those of rows left out included."""
+        return self._labels_reader.read(np.arange(self.n_rows))
+
     def __len__(self):
         return len(self.X)
 

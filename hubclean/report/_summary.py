@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 import hubclean
-from hubclean._decisions import labels_version
+from hubclean._labels_version import labels_version
 from hubclean._rows import is_lazy
 from hubclean.exceptions import LabelsError
 from hubclean.plotting import LabelQualityDisplay, NoiseMatrixDisplay
@@ -141,16 +141,31 @@ def _suspects(judged, rows, positions, row_names, content):
 
 
 def _classes(judged):
-    """Label, name, rows and issues of each class."""
+    """Label, name, rows and issues of each class, and its text in a decisions file."""
     n = len(judged.classes)
+    texts = _texts(judged)
     n_rows = np.bincount(judged.given, minlength=n).tolist()
     n_issues = np.bincount(judged.given[judged.is_label_issue], minlength=n).tolist()
     return [
-        {"label": _plain(label), "name": name, "n_rows": r, "n_issues": i}
-        for label, name, r, i in zip(
-            judged.classes.tolist(), judged.names, n_rows, n_issues, strict=True
+        {"label": _plain(label), "name": name, "text": t, "n_rows": r, "n_issues": i}
+        for label, name, t, r, i in zip(
+            judged.classes.tolist(), judged.names, texts, n_rows, n_issues, strict=True
         )
     ]
+
+
+def _texts(judged):
+    """How each class is written in a decisions file: its label, as text.
+
+    Where the name of one class is the label of another, stars "1" to "5" coded from
+    0 for example, a dataset with class names reads such a text as the name: so it is
+    the names that are written.
+    """
+    labels = [str(label) for label in judged.classes.tolist()]
+    names = judged.names
+    label_of = dict(zip(labels, names, strict=True))
+    mixed = any(label_of.get(name, name) != name for name in names)
+    return names if mixed and len(set(names)) == len(names) else labels
 
 
 def _pairs(judged):

@@ -7,10 +7,7 @@
   const COLUMNS = ["row", "decision", "new_label", "given_label", "dataset_version"];
   const number = new Intl.NumberFormat("en");
   const byId = (id) => document.getElementById(id);
-  const labelText = (k) => {
-    const label = classes[k].label;
-    return label === true ? "True" : label === false ? "False" : String(label);
-  };
+  const labelText = (k) => classes[k].text;
 
   // ---- What was decided: row -> {d, k}; the order is the order of deciding. ----
   const decisions = new Map();

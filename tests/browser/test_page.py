@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hubclean._decisions import apply_decisions
+from hubclean import apply_decisions_to_arrays
 from hubclean.report import write_report
 
 from .conftest import CLASSES, ROOT, images, judged
@@ -64,7 +64,7 @@ def test_hostile_text_stays_text(page, tmp_path):
     rows = decisions["row"].astype(int).to_numpy()
     assert len(rows) == n
     assert decisions["given_label"].tolist() == labels[rows].tolist()
-    _, changed = apply_decisions(X, labels, exported, dataset_version=HOSTILE[4])
+    _, changed = apply_decisions_to_arrays(X, labels, exported)
     assert changed[rows].tolist() == predicted[rows].tolist()
 
 

@@ -1,0 +1,158 @@
+"""Every contract test runs against the twin and the real thing."""
+
+import io
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hubclean import hub
+
+CLASS_NAMES = ["cat", 'a "quoted" name', "<script>alert(1)</script>", "кошка\nдва"]
+
+
+def encode(pixels, format="PNG", **options):
+    """Bytes of an image file."""
+    buffer = io.BytesIO()
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    Image.fromarray(pixels).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def random_images(n, shape=(6, 5, 3), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def deeplake_type(types, rows, class_names):
+    first = rows[0]
+    if class_names is not None:
+        if np.ndim(first):
+            return types.ClassLabel(types.Array(first.dtype.name, 1))
+        return types.ClassLabel(np.asarray(rows).dtype.name)
+    if isinstance(first, bytes):
+        jpeg = first.startswith(b"\xff\xd8")
+        return types.Image(sample_compression="jpeg" if jpeg else "png")
+    if isinstance(first, str):
+        return types.Text()
+    if isinstance(first, dict):
+        return types.Dict()
+    if np.ndim(first) == 0:
+        return np.asarray(rows).dtype.name
+    if len({np.shape(row) for row in rows}) > 1:
+        return types.Array(first.dtype.name, dimensions=first.ndim)
+    return types.Array(np.asarray(rows).dtype.name, shape=list(np.shape(first)))
+
+
+def create_deeplake(path, columns, class_names=None, creds=None):
+    """Write a Deep Lake 4 dataset; gives its path."""
+    import deeplake
+
+    names = class_names or {}
+    options = {"creds": creds} if creds else {}
+    dataset = deeplake.create(str(path), **options)
+    for name, rows in columns.items():
+        if not (isinstance(rows, np.ndarray) or isinstance(rows[0], (str, bytes))):
+            rows = [np.asarray(r) if np.ndim(r) else r for r in rows]
+        kind = deeplake_type(deeplake.types, rows, names.get(name))
+        dataset.add_column(name, kind)
+        if name in names:
+            dataset[name].metadata["class_names"] = list(names[name])
+    dataset.append(
+        {
+            name: rows if isinstance(rows, np.ndarray) else list(rows)
+            for name, rows in columns.items()
+        }
+    )
+    dataset.commit("first rows")
+    return str(path)
+
+
+@pytest.fixture(params=["memory", "deeplake4"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def make(kind, tmp_path):
+    """Make a dataset of this kind from columns."""
+    made = []
+
+    def make(columns, class_names=None):
+        if kind == "memory":
+            return hub.InMemoryDataset(columns, class_names=class_names)
+        made.append(tmp_path / f"dataset{len(made)}")
+        return create_deeplake(made[-1], columns, class_names)
+
+    return make
+
+
+def simple_columns(n=12):
+    images = random_images(n)
+    return {
+        "images": [encode(image) for image in images],
+        "labels": np.arange(n, dtype=np.int64) % len(CLASS_NAMES),
+    }
+
+
+@pytest.fixture
+def dataset(make):
+    """Twelve images of four classes with awkward names."""
+    return make(simple_columns(), class_names={"labels": CLASS_NAMES})
+
+
+@pytest.fixture
+def deeplake_dataset(tmp_path):
+    """Return the same, on Deep Lake only."""
+    return create_deeplake(
+        tmp_path / "dataset", simple_columns(), {"labels": CLASS_NAMES}
+    )
+
+
+def result_table(n=12, n_classes=4, flagged=(1, 5, 6)):
+    flags = np.zeros(n, dtype=bool)
+    flags[list(flagged)] = True
+    return pd.DataFrame(
+        {
+            "is_label_issue": flags,
+            "label_quality": np.linspace(0.1, 1.0, n),
+            "predicted_labels": (np.arange(n) + flags) % n_classes,
+        }
+    )
+
+
+@pytest.fixture
+def table():
+    return result_table()
+
+
+def append_rows(dataset, columns):
+    """Change a dataset behind everybody's back."""
+    if isinstance(dataset, hub.InMemoryDataset):
+        dataset.append(columns)
+        return
+    import deeplake
+
+    opened = deeplake.open(dataset)
+    opened.append(columns)
+    opened.commit("somebody else")
+
+
+def everything(dataset, branch=None):
+    """Content of a dataset, to see that nothing changed."""
+    source = hub.open(dataset, branch=branch)
+    store = source._store
+    rows = np.arange(store.n_rows)
+    columns = {}
+    for name, info in store.columns.items():
+        read = store.read_bytes if info.encoded else store.read
+        columns[name] = [np.asarray(value).tolist() for value in read(name, rows)]
+    return str(store.version), sorted(store.branch_names()), columns
+
+
+def folder_of(path):
+    """Relative paths and sizes of all files, to see what a call left behind."""
+    root = pathlib.Path(path)
+    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
