@@ -28,6 +28,7 @@ from hubclean.pytorch._recording import HeldOutRecorder, MarginRecorder
 from hubclean.pytorch._tensors import plan_input, prepare
 
 _SIZING_ROWS = 64
+_PLAIN = {"dataset", "valid_dataset", "transform", "transform_valid", "features"}
 _SHARED = {"dataset", "valid_dataset", "module", "features"}
 
 
@@ -89,20 +90,6 @@ class TorchClassifier(TrainingLoop):
         labels="labels",
         **kwargs,
     ):
-        super().__init__(
-            module,
-            criterion=criterion,
-            optimizer=optimizer,
-            lr=lr,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            train_split=train_split,
-            callbacks=callbacks,
-            verbose=verbose,
-            device=device,
-            dataset=dataset,
-            **kwargs,
-        )
         self.transform = transform
         self.transform_valid = transform_valid
         self.shuffle = shuffle
@@ -121,6 +108,27 @@ class TorchClassifier(TrainingLoop):
         self.read_threads = read_threads
         self.images = images
         self.labels = labels
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            train_split=train_split,
+            callbacks=callbacks,
+            verbose=verbose,
+            device=device,
+            dataset=dataset,
+            **kwargs,
+        )
+
+    def __setattr__(self, name, value):
+        # A transform or a feature network may be a module; skorch must not train it.
+        if name in _PLAIN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def fit(self, X=None, y=None, *, evaluate=None, **fit_params):
         """Train a network with fresh weights.
@@ -248,7 +256,7 @@ class TorchClassifier(TrainingLoop):
         if len(self.classes_) < 2:
             raise LabelsError(
                 "skorch: `y` must have at least 2 classes; got 1 class, "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_.tolist()[0]!r}."
             )
 
     def _some_rows(self, rows):

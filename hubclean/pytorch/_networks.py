@@ -104,11 +104,11 @@ class TabularNet(nn.Module):
         for name, values in (("mean", mean), ("std", std)):
             row = torch.as_tensor(values, dtype=torch.float32).expand(n_features)
             self.register_buffer(name, row.clone())
-        hidden = [nn.Linear(n_features, width), nn.ReLU()]
-        hidden += [nn.Linear(width, width), nn.ReLU()]
-        self.body = nn.Sequential(
-            *(hidden if width else ()), nn.Linear(width or n_features, n_classes)
-        )
+        layers = []
+        for inputs in (n_features, width) if width else ():
+            layers += [nn.Linear(inputs, width), nn.ReLU()]
+        layers.append(nn.Linear(width or n_features, n_classes))
+        self.body = nn.Sequential(*layers)
 
     def forward(self, x):
         """Logits, shape (n, n_classes), of rows (n, n_features)."""
