@@ -220,7 +220,7 @@ class KerasClassifier(ScikerasClassifier):
         if len(self.classes_) < 2:
             raise LabelsError(
                 "KerasClassifier: `y` must have at least 2 classes; got 1 class, "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_.tolist()[0]!r}."
             )
         sample = self._learn_shape(X, rows, labels)
         self.seed_ = draw_seed(self.random_state)
