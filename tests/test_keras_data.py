@@ -93,10 +93,10 @@ def images(dtype=np.uint8):
     return pictures.astype(dtype)
 
 
-@pytest.mark.parametrize("shape", [(48, 8, 8), (48, 8, 8, 1)])
-def test_the_network_by_default_learns_images(shape):
-    pictures = images().reshape(shape)
-    classifier = fitted(pictures, model=None, optimizer__learning_rate=0.01, epochs=8)
+def test_the_network_by_default_learns_images():
+    params = {"optimizer__learning_rate": 0.01, "run_eagerly": False}
+    pictures = images()[..., 0]
+    classifier = fitted(pictures, model=None, epochs=8, **params)
     assert classifier.score(pictures, Y) > 0.9
 
 
@@ -207,7 +207,7 @@ def test_errors_while_reading_come_through():
                 raise OSError("the disk is gone")
             return super().read(indices)
 
-    with pytest.raises(Exception, match="the disk is gone"):
+    with pytest.raises(OSError, match="the disk is gone"):
         fitted(Broken(X))
 
 
@@ -216,7 +216,7 @@ def test_each_epoch_goes_through_every_row_once_in_another_order():
     epochs = []
     for epoch in (0, 1, 0):
         feed.start(epoch)
-        batches = [batch[0] for batch in feed.epoch()]
+        batches = [feed.numbered(step)[0] for step in range(feed.steps)]
         assert [len(batch) for batch in batches] == [10, 10, 10, 5]
         epochs.append(np.concatenate(batches))
     np.testing.assert_array_equal(epochs[0], epochs[2])
