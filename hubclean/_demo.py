@@ -128,7 +128,7 @@ def _query_issues(path, names):
             "row": np.asarray(view["row"][:]).astype(int),
             "given": [names[k] for k in view["labels"][:]],
             "predicted": [names[k] for k in predicted],
-            "quality": [f"{value:.4f}" for value in quality],
+            "quality": [f"{value:.6f}" for value in quality],
         }
     )
 

@@ -19,19 +19,43 @@ class LabelCleaningSampler(LabelIssueFinder):
 
     Parameters
     ----------
-    estimator, cv, score_by, filter_by, frac_noise, threshold, n_jobs, random_state, \
-verbose
-        As for `HubLabelCleaner`; `estimator` only judges the labels.
+    estimator : classifier, default=None
+        Judges the labels: any scikit-learn classifier with ``predict_proba``, a
+        `torch.nn.Module` or a Keras model. None means logistic regression.
+    cv : int, splitter or iterable of (train, test), default=5
+        Folds; an int makes stratified, shuffled, seeded ones.
+    score_by : str, default="self_confidence"
+        Label quality score, as for `HubLabelCleaner`.
+    filter_by : str, default="prune_by_noise_rate"
+        Rule that flags rows, as for `find_label_issues`.
+    frac_noise : float, default=1.0
+        Share of the estimated issues that the pruning rules flag, in (0, 1].
+    threshold : float, default=None
+        Label quality in [0, 1] under which a row is an issue; None leaves it to
+        `filter_by`.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that is dropped, in
         [0, 1]; the rest is relabelled.
+    memory : str, path or joblib.Memory, default=None
+        Folder in which the probabilities of trained folds are kept.
+    n_jobs : int, default=None
+        Folds that are trained at a time.
+    random_state : int, RandomState, Generator or None, default=None
+        Seeds the folds and every unset ``random_state`` inside `estimator`.
+    verbose : int, default=0
+        1 shows one progress bar over folds and epochs; 2 also logs each fold.
 
     Attributes
     ----------
     sample_indices_ : ndarray of int, shape (n_kept,)
         Positions of the rows that stay, ascending.
-    classes_, label_issues_, pred_probs_, confident_joint_, noise_matrix_, \
-n_features_in_, feature_names_in_
+    label_issues_ : DataFrame of n_samples rows
+        The table, as for `HubLabelCleaner`.
+    classes_ : ndarray of shape (n_classes,)
+        Sorted classes.
+    pred_probs_ : ndarray of shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+    confident_joint_, noise_matrix_ : ndarray of shape (n_classes, n_classes)
         As for `HubLabelCleaner`.
 
     Examples

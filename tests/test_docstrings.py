@@ -8,9 +8,22 @@ from numpydoc.validate import validate
 import hubclean
 from hubclean import datasets, exceptions
 
-#: Not asked for: See Also, Notes, an extended summary, examples of one-liners,
-#: and the rules about where the first line stands.
-IGNORED = {"GL01", "GL08", "SA01", "SA04", "ES01", "EX01", "RT02", "RT03", "YD01", "PR01"}
+#: Not asked for: See Also, Notes, an extended summary, examples of one-liners, and
+#: some rules about first lines, capitals and the mood of verbs.
+IGNORED = {
+    "GL01",
+    "GL08",
+    "SA01",
+    "SA04",
+    "ES01",
+    "EX01",
+    "RT02",
+    "RT03",
+    "YD01",
+    "PR01",
+    "PR08",
+    "SS05",
+}
 EAGER = ["HubLabelCleaner", "LabelCleaningSampler", "find_label_issues"]
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 
-from hubclean import plotting
+from hubclean import HubLabelCleaner, plotting
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
 from hubclean.plotting._content import as_images, as_texts, kind_of
 from hubclean.plotting._table import judged_labels
@@ -189,6 +191,30 @@ def test_prune_fraction_of_a_search_takes_the_best_of_each_fraction():
     Search.cv_results_ = {"param_C": [1]}
     with pytest.raises(ValidationError, match=r"prune_fraction.*param_C"):
         plotting.PruneFractionDisplay.from_search(Search())
+
+
+def test_prune_fractions_of_a_cleaner(small):
+    X, given, true, _ = small
+    cleaner = HubLabelCleaner(cv=3, random_state=0)
+    display = plotting.PruneFractionDisplay.from_estimator(
+        cleaner, X, given, X_test=X, y_test=true, prune_fractions=(0, 1)
+    )
+    fitted = clone(cleaner).set_params(prune_fraction=0).fit(X, given)
+    assert display.line_.get_ydata()[0] == fitted.score(X, true)
+    assert display.baseline == LogisticRegression().fit(X, given).score(X, true)
+    assert not hasattr(cleaner, "estimator_")
+
+
+def test_displays_of_a_fitted_cleaner(small):
+    X, given, _, mask = small
+    cleaner = HubLabelCleaner(cv=3, threshold=0.3, random_state=0).fit(X, given)
+    display = plotting.NoiseMatrixDisplay.from_estimator(cleaner)
+    np.testing.assert_array_equal(display.noise_matrix, cleaner.noise_matrix_)
+    quality = plotting.LabelQualityDisplay.from_estimator(cleaner)
+    assert quality.threshold == 0.3
+    assert quality.suspects.sum() == cleaner.label_issues_["is_label_issue"].sum()
+    worst = plotting.WorstExamplesDisplay.from_estimator(cleaner, X, given)
+    assert mask[worst.rows].mean() > 0.5 and worst.kind == "table"
 
 
 def test_training_dynamics_of_chosen_rows():

@@ -70,14 +70,11 @@ class PruneFractionDisplay:
         -------
         display : PruneFractionDisplay
         """
-        scores = [
-            clone(estimator)
-            .set_params(prune_fraction=fraction)
-            .fit(X, y)
-            .score(X_test, y_test)
-            for fraction in prune_fractions
-        ]
-        baseline = clone(estimator.estimator).fit(X, y).score(X_test, y_test)
+        scores = []
+        for fraction in prune_fractions:
+            fitted = clone(estimator).set_params(prune_fraction=fraction).fit(X, y)
+            scores.append(fitted.score(X_test, y_test))
+        baseline = clone(fitted.estimator_).fit(X, y).score(X_test, y_test)
         return cls(list(prune_fractions), scores, baseline).plot(ax=ax)
 
     @classmethod

@@ -7,6 +7,7 @@ import pytest
 from hubclean import apply_decisions_to_arrays
 from hubclean._decisions import read_decisions
 from hubclean._labels_version import labels_version
+from hubclean.exceptions import DatasetChangedError
 from hubclean.report import write_report
 
 CLASSES = ["cat", "dog", "eel", "fox"]
@@ -256,3 +257,47 @@ def test_no_suspect_at_all(page, tmp_path, dataset):
     assert not page.find("#panel").is_displayed()
     page.press("k")
     assert page.text("#progress-text") == "0 of 0 decided"
+
+
+def test_decisions_come_into_a_hub_dataset(page, tmp_path, dataset):
+    deeplake = pytest.importorskip("deeplake")
+    from hubclean import hub
+
+    labels, issues, X = dataset
+    address = str(tmp_path / "animals")
+    created = deeplake.create(address)
+    created.add_column("images", deeplake.types.Image(sample_compression="png"))
+    created.add_column("labels", deeplake.types.ClassLabel("uint8"))
+    # Names that are the codes of other classes: the file must not mix them up.
+    created["labels"].metadata["class_names"] = ["1", "2", "3", "4"]
+    created.append({"images": X, "labels": labels.astype(np.uint8)})
+    created.commit("animals")
+
+    source = hub.open(address)
+    path = write_report(
+        tmp_path / "hub.html",
+        issues,
+        np.asarray(source.y),
+        source.X,
+        class_names=source.class_names,
+        dataset_version=source.version,
+    )
+    page.open(path)
+    rows = worst_rows(issues)
+    page.press("r", "p", "k", "r")
+    assert page.requests() == []
+    decisions = page.export()
+
+    hub.apply_decisions(address, decisions, "reviewed")
+    expected = labels.copy()
+    for row in (rows[0], rows[3]):
+        expected[row] = issues.predicted_labels[row]
+    after = np.asarray(hub.open(address, branch="reviewed").y)
+    np.testing.assert_array_equal(after, np.delete(expected, rows[1]))
+    np.testing.assert_array_equal(np.asarray(hub.open(address).y), labels)
+
+    changed = deeplake.open(address)
+    changed["labels"][0] = (labels[0] + 1) % 4
+    changed.commit("somebody else's change")
+    with pytest.raises(DatasetChangedError, match="version"):
+        hub.apply_decisions(address, decisions, "reviewed-late")
