@@ -206,11 +206,11 @@ def _result(dataset, data, cleaner):
         "n_rows": summary["n_rows"],
         "n_issues": summary["n_issues"],
         "n_classes": len(names),
-        "model": type(cleaner.estimator_).__name__,
+        "model": _name_of(cleaner.estimator_),
         "parameters": {
             key: value
             for key, value in cleaner.get_params(deep=False).items()
-            if isinstance(value, (str, int, float, type(None)))
+            if isinstance(value, (str, int, float)) and key not in ("n_jobs", "verbose")
         },
         "pairs": [
             {
@@ -221,6 +221,11 @@ def _result(dataset, data, cleaner):
             for pair in summary["pairs"][:50]
         ],
     }
+
+
+def _name_of(model):
+    """Name of the class of a model; of a pipeline its last step."""
+    return type(model[-1] if hasattr(model, "steps") else model).__name__
 
 
 def _write(result, data, cleaner, branch, report, issues, max_suspects):

@@ -96,7 +96,11 @@
     const s = suspects[i];
     if (kind === "image") return picture(i);
     if (s.content === null) return element("span", "words", s.name || "row " + number.format(s.row));
-    if (kind === "text") return element("span", "words", s.content);
+    if (kind === "text") {
+      const words = element("span", "words", s.content);
+      if (large) words.tabIndex = 0;
+      return words;
+    }
     if (!large) return element("span", "words", s.content.map((cell, c) => columns[c] + " " + cell).join("   "));
     const list = element("dl", "facts");
     list.tabIndex = 0;
