@@ -27,7 +27,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## Find planted wrong labels in images, end to end
-	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(BIN)/python -c 'from hubclean._demo import run_demo; run_demo()'
+	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(BIN)/python -m hubclean demo
 
 test: $(VENV)/.dev  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)

@@ -24,11 +24,12 @@ from hubclean._compat import (
     process_routing,
 )
 from hubclean._confident_learning import FILTERS
+from hubclean._fold_cache import DataIdentity, FoldCache, open_cache
+from hubclean._folds import draw_seed
 from hubclean._label_correction import correct_labels
 from hubclean._label_issues import judge, labels_like, make_table
 from hubclean._label_quality import SCORES
 from hubclean._out_of_sample import (
-    draw_seed,
     make_splits,
     out_of_sample_pred_probs,
     random_generator,
@@ -55,6 +56,8 @@ class Given:
     codes: np.ndarray
     fit_params: dict
     groups: Any
+    cache: FoldCache | None
+    identity: DataIdentity | None
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -72,6 +75,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
         "prune_fraction": [Interval(Real, 0, 1, closed="both")],
+        "memory": "no_validation",  # open_cache says more
         "n_jobs": [Integral, None],
         "random_state": ["random_state", np.random.Generator],
         "verbose": ["verbose"],
@@ -87,6 +91,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         frac_noise=1.0,
         threshold=None,
         prune_fraction=1.0,
+        memory=None,
         n_jobs=None,
         random_state=None,
         verbose=0,
@@ -98,6 +103,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         self.frac_noise = frac_noise
         self.threshold = threshold
         self.prune_fraction = prune_fraction
+        self.memory = memory
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -151,7 +157,11 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classifier = self._classifier()
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
-        return Given(X, classifier, labels, classes, codes, fit_params, groups)
+        cache = open_cache(self.memory, by=by)
+        identity = None if cache is None else DataIdentity(X, labels)
+        return Given(
+            X, classifier, labels, classes, codes, fit_params, groups, cache, identity
+        )
 
     def _collect_evidence(self, given, generator):
         """Out-of-sample probabilities of every row by cross-validation."""
@@ -176,6 +186,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             fit_params=given.fit_params,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
+            cache=given.cache,
+            identity=given.identity,
             by=by,
         )
 

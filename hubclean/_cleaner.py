@@ -13,9 +13,10 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, require
+from hubclean._fold_cache import final_models
+from hubclean._folds import align_columns, draw_seed, seed_estimator
 from hubclean._label_issues import COLUMNS, labels_like, make_table
 from hubclean._label_quality import label_quality
-from hubclean._out_of_sample import align_columns, draw_seed, seed_estimator
 from hubclean._rows import n_rows, row_digests, take_rows
 from hubclean._validation import (
     check_features,
@@ -34,6 +35,24 @@ def _inside_has(name):
         return True
 
     return check
+
+
+def _fit_final(given, kept, corrected, seed):
+    """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
+    params = _check_method_params(given.X, given.fit_params, indices=kept)
+    key = None
+    if given.identity is not None:
+        key = given.identity.key(
+            given.classifier, kept, kept[:0], seed, params, labels=corrected
+        )
+        model = final_models.get(key)
+        if model is not None:
+            return model
+    model = seed_estimator(clone(given.classifier), seed)
+    model.fit(take_rows(given.X, kept), corrected, **params)
+    if key is not None:
+        final_models.put(key, model)
+    return model
 
 
 class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
@@ -67,6 +86,11 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.
+    memory : str, path or joblib.Memory, default=None
+        Folder in which the probabilities of trained folds are kept. A fold whose
+        estimator, rows, labels and seed are the same is not trained again: after a
+        crash, and in a grid search over thresholds and rules. It takes an integer
+        `random_state`. Deep Lake columns are known by dataset version and row.
     n_jobs : int, default=None
         Folds that are trained at a time.
     random_state : int, RandomState, Generator or None, default=None
@@ -144,9 +168,7 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
         """
         given, judgement, generator = self._find_issues(X, y, fit_params)
         kept, corrected = self._correct(given, judgement)
-        final = seed_estimator(clone(given.classifier), draw_seed(generator))
-        params = _check_method_params(given.X, given.fit_params, indices=kept)
-        self.estimator_ = final.fit(take_rows(given.X, kept), corrected, **params)
+        self.estimator_ = _fit_final(given, kept, corrected, draw_seed(generator))
         self._rule = judgement.rule
         self._remember_rows(given.X)
         return self

@@ -3,14 +3,19 @@
 The cleaner opens the bar with `progress`; the adapters call `epoch_done` after every
 epoch. No bar is passed around: a context variable holds the open one, so an adapter
 in a pipeline in a grid search still moves it. Joblib's threads and processes start
-with an empty context: what trains in them does not move the bar, and does not fail.
+with an empty context: what trains in them counts into files (`counting_into`), which
+the process with the bar watches (`watched_counts`).
 
 It imports nothing from hubclean.
 """
 
 import contextlib
 import contextvars
+import os
 import sys
+import tempfile
+import threading
+from pathlib import Path
 
 _open_bar = contextvars.ContextVar("hubclean_progress", default=None)
 
@@ -68,3 +73,80 @@ def advance(steps=1):
 def epoch_done():
     """Tell the open bar that an epoch of training is done."""
     advance(1)
+
+
+class _FileCounter:
+    """Stands in for the bar where that is in another process: one byte a step."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def update(self, steps):
+        with contextlib.suppress(OSError), open(self.path, "ab") as counted:
+            counted.write(b"." * int(steps))
+
+
+@contextlib.contextmanager
+def counting_into(path):
+    """Count the steps of the block into a file; do nothing when `path` is None.
+
+    Parameters
+    ----------
+    path : str or None
+        A file that `watched_counts` watches. Where its folder does not exist, on
+        another machine, nothing is counted.
+    """
+    if path is None:
+        yield
+        return
+    token = _open_bar.set(_FileCounter(path))
+    try:
+        yield
+    finally:
+        _open_bar.reset(token)
+
+
+@contextlib.contextmanager
+def watched_counts(bar, every=0.2):
+    """Move a bar on by what other processes count into the files of a folder.
+
+    Parameters
+    ----------
+    bar : tqdm or None
+        The bar; with None nothing is watched.
+    every : float
+        Seconds between two looks.
+
+    Yields
+    ------
+    folder : str or None
+        For the paths of `counting_into`; None without a bar.
+    """
+    if bar is None:
+        yield None
+        return
+    done = threading.Event()
+    seen = 0
+
+    def look(folder):
+        nonlocal seen
+        total = 0
+        for path in Path(folder).iterdir():
+            with contextlib.suppress(OSError):
+                total += os.stat(path).st_size
+        bar.update(total - seen)
+        seen = total
+
+    def watch(folder):
+        while not done.wait(every):
+            look(folder)
+
+    with tempfile.TemporaryDirectory(prefix="hubclean-progress-") as folder:
+        thread = threading.Thread(target=watch, args=(folder,), daemon=True)
+        thread.start()
+        try:
+            yield folder
+        finally:
+            done.set()
+            thread.join()
+            look(folder)

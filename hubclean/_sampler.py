@@ -36,6 +36,8 @@ class LabelCleaningSampler(LabelIssueFinder):
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that is dropped, in
         [0, 1]; the rest is relabelled.
+    memory : str, path or joblib.Memory, default=None
+        Folder in which the probabilities of trained folds are kept.
     n_jobs : int, default=None
         Folds that are trained at a time.
     random_state : int, RandomState, Generator or None, default=None

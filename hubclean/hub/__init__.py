@@ -4,6 +4,7 @@
 `create_tensors` writes the result into it, and `clean_view` filters it.
 """
 
+from hubclean.hub._cache import DecodedCache
 from hubclean.hub._corrections import apply_decisions
 from hubclean.hub._label_tensors import create_tensors, read_label_issues
 from hubclean.hub._memory import InMemoryDataset
@@ -13,6 +14,7 @@ from hubclean.hub._view import clean_view
 from hubclean.hub._workflow import clean_labels
 
 __all__ = [
+    "DecodedCache",
     "HubSource",
     "InMemoryDataset",
     "apply_decisions",

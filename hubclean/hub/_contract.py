@@ -35,6 +35,8 @@ class Commit:
 
     id: str
     message: str
+    #: It changes nothing: a process was killed as Deep Lake began to write it.
+    empty: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Store(Protocol):
     where: str
     version: Version
     n_rows: int
+    #: Version that this branch starts at; None for the main branch.
+    base: Version | None
     #: Name to `ColumnInfo`, in the order of the dataset.
     columns: dict
 
@@ -126,8 +130,14 @@ class Store(Protocol):
 
     # Edits gather in a writer and are seen by nobody before `commit`.
 
-    def add_column(self, name, values, *, kind, class_names=None, metadata=None):
-        """Add a column with a value for every row."""
+    def guarded(self, n_bytes):
+        """Context to edit and commit in, where up to so many bytes are written.
+
+        Raises `DatasetError`, the dataset unchanged, where there is no room for them.
+        """
+
+    def add_column(self, name, tensor):
+        """Add a column; `tensor` has values, kind, class_names and a default."""
 
     def drop_column(self, name):
         """Remove a column."""

@@ -11,16 +11,10 @@ from hubclean._decisions import (
     read_decisions,
 )
 from hubclean.exceptions import DatasetError
-from hubclean.hub._label_tensors import (
-    KEY,
-    TENSORS,
-    as_text,
-    branch_for_writing,
-    check_unchanged,
-    record_in,
-)
 from hubclean.hub._open import writing_store
 from hubclean.hub._reader import TensorReader, check_has_columns
+from hubclean.hub._result_table import KEY, TENSORS, as_text, record_in
+from hubclean.hub._versions import branch_for_writing, check_unchanged
 
 #: Key in the metadata of the labels tensor, on the branch.
 RECORD = "hubclean_decisions"
@@ -94,8 +88,11 @@ def apply_decisions(dataset, decisions, branch, *, labels=None):
     done = _already_done(store, branch, name, record)
     if done:
         return done
-    target = branch_for_writing(store, branch)
-    return _write(target, name, decisions, codes, record)
+    n_bytes = 2 * given.nbytes + store.n_rows + len(as_text(record))
+    with store.guarded(n_bytes):
+        target = branch_for_writing(store, branch)
+        with target.guarded(n_bytes):
+            return _write(target, name, decisions, codes, record)
 
 
 def _version_of(dataset):

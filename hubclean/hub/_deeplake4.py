@@ -12,6 +12,7 @@ import numpy as np
 from hubclean._compat import require
 from hubclean.exceptions import DatasetChangedError, DatasetError, HubcleanError
 from hubclean.hub._contract import ColumnInfo, Commit, Version
+from hubclean.hub._disk import has_surely_room, make_sure_of_room, remove_quietly
 
 _OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
@@ -102,7 +103,7 @@ class DeepLake4Store:
         branches, history = self._dataset.branches, self._dataset.history
         by_id = {branches[name].id: branches[name] for name in branches.names()}
         while True:
-            own = [Commit(v.id, v.message or "") for v in history]
+            own = [_commit(entry) for entry in history]
             if until is not None:
                 own = own[: [commit.id for commit in own].index(until) + 1]
             commits[:0] = [(branch.name, commit) for commit in own]
@@ -116,14 +117,20 @@ class DeepLake4Store:
     def branch_names(self):
         return list(self._dataset.branches.names())
 
-    def is_empty_branch_of(self, name, version):
-        """Whether a branch starts at this version and has no commit of its own."""
+    @property
+    def base(self):
+        branch = self._dataset.current_branch
+        if not branch.base:
+            return None
         branches = self._dataset.branches
-        branch = branches[name]
-        parent = branches[version.branch]
-        if not branch.base or tuple(branch.base) != (parent.id, version.commit):
-            return False
-        return all(v.id.startswith(_NO_COMMIT) for v in branch.open().history)
+        names = {branches[name].id: name for name in branches.names()}
+        parent, commit = branch.base
+        return Version(self.version.dataset_id, names[parent], commit)
+
+    def is_empty_branch_of(self, name, version):
+        branch = self.open_branch(name)
+        own = [_commit(entry) for entry in branch._dataset.history]
+        return branch.base == version and all(commit.empty for commit in own)
 
     def select(self, rows, flags=None):
         if flags is not None:
@@ -153,15 +160,39 @@ class DeepLake4Store:
 
     # -- editing
 
-    def add_column(self, name, values, *, kind, class_names=None, metadata=None):
+    @contextlib.contextmanager
+    def guarded(self, n_bytes):
+        folder = self._address.folder()
+        if folder is None:  # a bucket reports that it is full
+            yield
+            return
+        make_sure_of_room(folder, n_bytes, self.where)
+        before = self.version.commit
+        yield
+        if not has_surely_room(folder) and self.version.commit != before:
+            self._remove_commit(folder)
+            raise DatasetError(
+                f"{self.where} could not be written: the disk became full meanwhile. "
+                "The commit was taken back; make room, open the dataset again, and "
+                "call again."
+            )
+
+    def _remove_commit(self, folder):
+        """Remove the entry in the log: without it, what was written is not there."""
+        log = os.path.join(folder, "_deeplake_log", self._dataset.current_branch.id)
+        for name in os.listdir(log):
+            if name.startswith(self.version.commit):
+                remove_quietly(os.path.join(log, name))
+
+    def add_column(self, name, tensor):
         dataset = self._dataset
+        kind = _new_type(tensor.kind, tensor.values.dtype)
         with _explained(self._address):
-            dataset.add_column(name, _new_type(kind, values.dtype))
-            dataset[name][:] = values
-            if class_names is not None:
-                dataset[name].metadata["class_names"] = list(class_names)
-            for key, value in (metadata or {}).items():
-                dataset[name].metadata[key] = value
+            # Without a default, nobody could append rows to the dataset any more.
+            dataset.add_column(name, kind, default_value=tensor.default)
+            dataset[name][:] = tensor.values
+            if tensor.class_names is not None:
+                dataset[name].metadata["class_names"] = list(tensor.class_names)
         self.__dict__.pop("columns", None)
 
     def drop_column(self, name):
@@ -220,6 +251,11 @@ class Address:
         """Texts that must not be shown."""
         values = self.creds.values() if isinstance(self.creds, dict) else [self.creds]
         return [value for value in (*values, self.token) if value and value != "ENV"]
+
+    def folder(self):
+        """Return the local folder; None for a bucket, or memory."""
+        path = self.url.removeprefix("file://")
+        return None if "://" in path else path
 
     def options(self):
         """Keyword arguments of Deep Lake's functions that open."""
@@ -303,6 +339,12 @@ def _advice(exc, url, text):
     if "Access" in name or "Auth" in name or "Permission" in name:
         return f"{where}: access was refused ({text}). Check the credentials."
     return f"{where}: {name}: {text}"
+
+
+def _commit(entry):
+    """Translate an entry of the history; the one that makes a branch is empty."""
+    empty = entry.id.startswith(_NO_COMMIT) or not (entry.message or entry.operations)
+    return Commit(entry.id, entry.message or "", empty)
 
 
 def _column_info(dataset, column):

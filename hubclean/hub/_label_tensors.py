@@ -4,26 +4,29 @@ Everything becomes visible in one commit: a process that dies at any moment leav
 the dataset as it was, or with the whole result.
 """
 
-import hashlib
-import json
 import logging
 
-import numpy as np
-import pandas as pd
-
 import hubclean
-from hubclean.exceptions import DatasetChangedError, DatasetError, LabelsError
-from hubclean.hub._contract import Version
-from hubclean.hub._open import reading_store, writing_store
-
-GROUP = "label_issues"
-TENSORS = tuple(
-    f"{GROUP}/{name}"
-    for name in ("is_label_issue", "label_quality", "predicted_labels")
+from hubclean.exceptions import DatasetChangedError, DatasetError
+from hubclean.hub._open import writing_store
+from hubclean.hub._result_table import (
+    KEY,
+    TENSORS,
+    as_text,
+    digest_of_table,
+    from_tensors,
+    provenance_of,
+    record_in,
+    to_tensors,
 )
-COLUMNS = tuple(name.partition("/")[2] for name in TENSORS)
-KEY = "hubclean"
-_MESSAGE = "hubclean create_tensors"
+from hubclean.hub._source import HubSource
+from hubclean.hub._versions import (
+    TENSORS_MESSAGE,
+    branch_for_writing,
+    check_unchanged,
+    newest_store,
+)
+
 _logger = logging.getLogger("hubclean")
 
 
@@ -85,18 +88,29 @@ def create_tensors(
     """
     store = writing_store(dataset)
     labels = labels or getattr(dataset, "labels", None) or "labels"
-    columns = _checked_columns(store, label_issues, labels)
-    provenance = _provenance(store, dataset, label_issues)
-    check_unchanged(store, provenance["dataset_version"])
+    tensors = to_tensors(store, label_issues, labels)
+    judged = _judged_version(store, dataset, label_issues)
+    check_unchanged(store, judged)
     if not overwrite:
-        _refuse_existing(store, columns)
-    if branch is not None:
-        store = branch_for_writing(store, branch)
-    message = (
-        f"{_MESSAGE}: {provenance['n_issues']} label issues in {store.n_rows} rows, "
-        f"hubclean {hubclean.__version__}, judged {provenance['dataset_version']}"
+        _refuse_existing(store, label_issues)
+    provenance = provenance_of(
+        label_issues,
+        judged,
+        bad_rows=getattr(dataset, "bad_rows", []),
+        labels=labels,
+        not_judged=tensors[TENSORS[2]].default,
     )
-    commit_id = _write(store, columns, provenance, message)
+    message = (
+        f"{TENSORS_MESSAGE}: {provenance['n_issues']} label issues in "
+        f"{store.n_rows} rows, hubclean {hubclean.__version__}, judged {judged}"
+    )
+    n_bytes = sum(tensor.values.nbytes for tensor in tensors.values())
+    with store.guarded(n_bytes):
+        target = store
+        if branch is not None:
+            target = branch_for_writing(store, branch, overwrite=overwrite)
+        with target.guarded(n_bytes):
+            commit_id = _write(target, tensors, provenance, message)
     if verbose:
         _logger.info("%s: wrote %s (commit %s)", store.where, message, commit_id)
     return commit_id
@@ -133,186 +147,48 @@ def read_label_issues(dataset, branch=None, *, creds=None):
             f"{store.where} has no label tensors on branch {store.version.branch!r}. "
             "Write them with hub.create_tensors(dataset, label_issues)."
         )
-    flags, quality, predicted = (
-        np.asarray(store.read(name, np.arange(store.n_rows))) for name in TENSORS
-    )
-    provenance = record_in(store, TENSORS[0], KEY)
-    if provenance.get("predicted_are_names"):
-        names = np.array(store.columns[TENSORS[2]].class_names, dtype=object)
-        predicted = names[predicted.astype(np.intp)]
-    elif "predicted_dtype" in provenance:
-        predicted = predicted.astype(provenance["predicted_dtype"])
-    table = pd.DataFrame(
-        dict(zip(COLUMNS, (flags.astype(bool), quality, predicted), strict=True))
-    )
-    return table, provenance
+    return from_tensors(store)
 
 
-def as_text(record):
-    """JSON text of a record: Deep Lake's metadata would turn integers into floats."""
-    return json.dumps(record, sort_keys=True, default=str)
+def _judged_version(store, dataset, table):
+    """Version that the table is about: it says so itself, or the source does."""
+    said = table.attrs.get("hubclean", {}).get("dataset_version")
+    if said is None and isinstance(dataset, HubSource):
+        said = dataset.version
+    return said or str(store.version)
 
 
-def record_in(store, name, key):
-    """Record stored with a column by `as_text`; empty where there is none."""
-    text = store.metadata(name).get(key)
-    return json.loads(text) if text else {}
-
-
-def newest_store(dataset, *, branch=None, creds=None):
-    """Store for reading the newest commit, also of a source opened earlier."""
-    store = reading_store(dataset, creds=creds, branch=branch)
-    return store.head() if hasattr(dataset, "bad_rows") else store
-
-
-def check_unchanged(store, judged):
-    """Refuse a dataset that somebody else changed since it was judged.
-
-    Commits of `create_tensors` do not count: they touch neither data nor labels.
-    """
-    judged = Version.parse(judged)
-    if judged is None or judged == store.version:
+def _refuse_existing(store, table):
+    there = [name for name in TENSORS if name in store.columns]
+    if not there:
         return
-    if judged.dataset_id == store.version.dataset_id:
-        lineage = [(b, c.id, c.message) for b, c in store.lineage()]
-        places = [entry[:2] for entry in lineage]
-        place = (judged.branch, judged.commit)
-        if place in places:
-            later = lineage[places.index(place) + 1 :]
-            if all(_is_harmless(message) for _, _, message in later):
-                return
-    raise DatasetChangedError(
-        f"{store.where} was changed since it was judged: expected version {judged}, "
-        f"got {store.version}. Judge it again, and write the new table."
-    )
-
-
-def _is_harmless(message):
-    return message.startswith((_MESSAGE, "Branch created from "))
-
-
-def branch_for_writing(store, name):
-    """Create a branch, or take up one that a killed call left without a commit."""
-    if name not in store.branch_names():
-        return store.create_branch(name)
-    if store.is_empty_branch_of(name, store.version):
-        return store.open_branch(name)
+    same = record_in(store, TENSORS[0], KEY) if TENSORS[0] in there else {}
+    if same.get("digest") == digest_of_table(table):
+        raise DatasetError(
+            f"{store.where} holds this very table already: nothing is left to do. "
+            "Pass overwrite=True to write it again."
+        )
     raise DatasetError(
-        f"{store.where}: the branch {name!r} exists and holds commits of its own, or "
-        "starts elsewhere. Choose another name, or open that branch and write there."
+        f"{store.where} has {', '.join(there)} already. Pass overwrite=True to "
+        "replace them (the commits before keep the old ones), or branch=..."
     )
 
 
-def _checked_columns(store, table, labels):
-    """Values of the three tensors: ``{name: (values, kind, class_names)}``."""
-    missing = [name for name in COLUMNS if name not in getattr(table, "columns", ())]
-    if missing:
-        raise DatasetError(
-            "hub.create_tensors: `label_issues` must be a DataFrame with the columns "
-            f"{', '.join(COLUMNS)}; {', '.join(missing)} missing."
-        )
-    if len(table) != store.n_rows:
-        raise DatasetChangedError(
-            f"hub.create_tensors: `label_issues` must have one row for each row of "
-            f"{store.where}, which has {store.n_rows}; got {len(table)}. Pass the "
-            "table of this dataset, or judge it again if rows came or went."
-        )
-    flags = table[COLUMNS[0]].to_numpy()
-    if flags.dtype != bool:
-        raise DatasetError(
-            f"hub.create_tensors: `is_label_issue` must be boolean; got {flags.dtype}."
-        )
-    quality = np.asarray(table[COLUMNS[1]], dtype=np.float64)
-    codes, names = _coded(store, np.asarray(table[COLUMNS[2]]), labels)
-    values = (
-        (flags, "array", None),
-        (quality, "array", None),
-        (codes, "class_label", names),
-    )
-    return dict(zip(TENSORS, values, strict=True))
-
-
-def _coded(store, predicted, labels):
-    """Predicted labels as class codes, and the class names."""
-    info = store.columns.get(labels)
-    names = None if info is None else info.class_names
-    if predicted.dtype.kind not in "OUST":
-        if (
-            names
-            and len(predicted)
-            and not 0 <= predicted.min() <= predicted.max() < (len(names))
-        ):
-            raise LabelsError(
-                f"hub.create_tensors: `predicted_labels` must be codes 0 to "
-                f"{len(names) - 1} of the {len(names)} class names of {labels!r}; got "
-                f"{predicted.min()} to {predicted.max()}."
-            )
-        return predicted, names
-    if names is None:
-        names = tuple(sorted({str(name) for name in predicted}))
-    code_of = {name: code for code, name in enumerate(names)}
-    unknown = sorted({str(name) for name in predicted} - set(code_of))
-    if unknown:
-        raise LabelsError(
-            f"hub.create_tensors: `predicted_labels` must be class names of {labels!r} "
-            f"({', '.join(map(repr, names))}); got {', '.join(map(repr, unknown))}."
-        )
-    return np.array([code_of[str(name)] for name in predicted], dtype=np.int64), names
-
-
-def _provenance(store, dataset, table):
-    """What the table was made from, as plain JSON values."""
-    attrs = dict(table.attrs.get("hubclean", {}))
-    judged = attrs.get("dataset_version") or getattr(dataset, "bad_rows", None)
-    if not isinstance(judged, str):
-        judged = dataset.version if judged is not None else str(store.version)
-    predicted = table[COLUMNS[2]].to_numpy()
-    are_names = predicted.dtype.kind in "OUST"
-    return {
-        "hubclean_version": hubclean.__version__,
-        "dataset_version": judged,
-        "parameters": attrs.get("parameters", {}),
-        "bad_rows": list(attrs.get("bad_rows", getattr(dataset, "bad_rows", []))),
-        "n_rows": len(table),
-        "n_issues": int(table[COLUMNS[0]].sum()),
-        "predicted_are_names": are_names,
-        "predicted_dtype": "object" if are_names else predicted.dtype.name,
-        "digest": _digest(table),
-    }
-
-
-def _digest(table):
-    """Recognise the same table again."""
-    hashed = pd.util.hash_pandas_object(table[list(COLUMNS)], index=False)
-    return hashlib.blake2b(hashed.to_numpy().tobytes(), digest_size=16).hexdigest()
-
-
-def _refuse_existing(store, columns):
-    there = [name for name in columns if name in store.columns]
-    if there:
-        raise DatasetError(
-            f"{store.where} has {', '.join(there)} already. Pass overwrite=True to "
-            "replace them (the commits before keep the old ones), or branch=..."
-        )
-
-
-def _write(store, columns, provenance, message):
+def _write(store, tensors, provenance, message):
     """Replace the tensors in one commit; on any failure nothing is left pending."""
     n_rows = store.n_rows
     try:
-        for name, (values, kind, class_names) in columns.items():
+        for name, tensor in tensors.items():
             if name in store.columns:
                 store.drop_column(name)
-            metadata = {KEY: as_text(provenance)} if name == TENSORS[0] else None
-            store.add_column(
-                name, values, kind=kind, class_names=class_names, metadata=metadata
-            )
+            store.add_column(name, tensor)
+        store.set_metadata(TENSORS[0], KEY, as_text(provenance))
         commit_id = store.commit(message)
     except BaseException:
         store.rollback()
         raise
     if store.n_rows != n_rows:
-        store.undo_last_commit(f"{_MESSAGE}: taken back, rows changed meanwhile")
+        store.undo_last_commit(f"{TENSORS_MESSAGE}: taken back, rows changed meanwhile")
         raise DatasetChangedError(
             f"{store.where} was changed by somebody else while the tensors were "
             f"written: it had {n_rows} rows, and has {store.n_rows}. They were taken "

@@ -8,6 +8,7 @@ import sys
 
 from hubclean.exceptions import DatasetError
 from hubclean.hub import _deeplake4
+from hubclean.hub._cache import DecodedCache
 from hubclean.hub._images import default_threads
 from hubclean.hub._memory import InMemoryDataset
 from hubclean.hub._source import HubSource
@@ -83,7 +84,7 @@ def open(
         labels,
         on_bad_rows=on_bad_rows,
         n_threads=n_threads or default_threads(),
-        cache=cache,
+        cache=DecodedCache.of(cache),
     )
 
 

@@ -34,7 +34,7 @@ class TensorReader:
     n_threads : int
         Threads that decode images.
     cache : DecodedCache or None
-        Keeps decoded images.
+        Keeps decoded images; see `_cache`.
     """
 
     def __init__(self, store, name, *, as_labels=False, n_threads=1, cache=None):
@@ -49,6 +49,9 @@ class TensorReader:
         self.dtype = self.info.dtype
         self.identity = ("hubclean.hub", store.title, str(store.version), name)
         self.decoded_rows = 0
+        self._kept = None
+        if cache is not None and self.info.encoded:
+            self._kept = cache.keep(self.identity, self.n_rows, n_threads)
 
     def __reduce__(self):
         options = (self.as_labels, self.n_threads, self.cache)
@@ -61,9 +64,9 @@ class TensorReader:
             return _label_values(self.store.read(self.name, rows), rows, self.name)
         if not self.info.encoded:
             return stack_rows(self.store.read(self.name, rows), self.info)
-        if self.cache is None:
+        if self._kept is None:
             return stack_rows(self._decode(rows), self.info)
-        return self.cache.read(rows, self._decode)
+        return stack_rows(self._kept.read(rows, self._decode), self.info)
 
     def _decode(self, rows):
         """Decode images; all that cannot be decoded are named in one error."""

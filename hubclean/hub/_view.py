@@ -3,7 +3,8 @@
 import numpy as np
 
 from hubclean.exceptions import DatasetChangedError, DatasetError
-from hubclean.hub._label_tensors import TENSORS, check_unchanged, newest_store
+from hubclean.hub._result_table import TENSORS
+from hubclean.hub._versions import check_unchanged, newest_store
 
 
 def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
@@ -40,14 +41,11 @@ def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
                 f"{store.where} has no label tensors. Pass `label_issues`, or write "
                 "them first with hub.create_tensors(dataset, label_issues)."
             )
-        stored = store.read(TENSORS[0], np.arange(store.n_rows))
-        flags = np.array([bool(flag) for flag in stored])  # None: added since
-        if isinstance(stored, np.ndarray):
-            return store.select(np.flatnonzero(~flags), flags=TENSORS[0])
-    else:
-        flags = _flags(label_issues)
-        judged = getattr(label_issues, "attrs", {}).get("hubclean", {})
-        check_unchanged(store, judged.get("dataset_version") or store.version)
+        flags = np.asarray(store.read(TENSORS[0], np.arange(store.n_rows)), dtype=bool)
+        return store.select(np.flatnonzero(~flags), flags=TENSORS[0])
+    flags = _flags(label_issues)
+    judged = getattr(label_issues, "attrs", {}).get("hubclean", {})
+    check_unchanged(store, judged.get("dataset_version") or store.version)
     if len(flags) != store.n_rows:
         raise DatasetChangedError(
             f"hub.clean_view: `label_issues` must have one row for each row of "

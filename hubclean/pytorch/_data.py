@@ -9,6 +9,7 @@ import torch
 
 from hubclean.exceptions import ParameterError
 from hubclean.pytorch._randomness import Randomness, seeded
+from hubclean.pytorch._tensors import channels_are_first, resized
 
 _AHEAD = 2
 
@@ -45,14 +46,17 @@ class BatchDataset(torch.utils.data.Dataset):
     seed : int
         What random transforms draw depends on it, on the epoch and on the rows of the
         batch alone, so it is the same for any number of workers.
+    resize : int or None
+        Side of the squares that images of differing sizes are brought to.
     """
 
-    def __init__(self, rows, codes=None, transform=None, seed=0):
+    def __init__(self, rows, codes=None, transform=None, seed=0, resize=None):
         self.rows = rows
         codes = np.zeros(len(rows), dtype=np.int64) if codes is None else codes
         self.codes = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.int64))
         self.transform = transform
         self.seed = seed
+        self.resize = resize
         self.epoch = 0
 
     @property
@@ -72,7 +76,7 @@ class BatchDataset(torch.utils.data.Dataset):
         indices = np.asarray(indices, dtype=np.int64)
         rows = self.rows.read(indices)
         if self.transform is None:
-            inputs = as_batch(rows)
+            inputs = as_batch(rows, self.resize)
         else:
             draw = zlib.crc32(indices.tobytes(), self.epoch) + (self.seed << 32)
             with Randomness(draw):
@@ -80,8 +84,20 @@ class BatchDataset(torch.utils.data.Dataset):
         return Batch(inputs, self.codes[indices], indices)
 
 
-def as_batch(rows):
+def as_batch(rows, resize=None):
     """Tensor of rows as they were read.
+
+    Parameters
+    ----------
+    rows : ndarray or Tensor of shape (n, ...), or ndarray of n objects
+        As a column gives them.
+    resize : int or None
+        Side of the squares that images of differing sizes are brought to.
+
+    Returns
+    -------
+    batch : Tensor of shape (n, ...)
+        In the type in which it travels to the device.
 
     Raises
     ------
@@ -91,7 +107,7 @@ def as_batch(rows):
     if isinstance(rows, torch.Tensor):
         return rows
     if rows.dtype.kind == "O":
-        rows = _stacked(rows)
+        rows = _stacked(rows, resize)
     if rows.dtype.kind == "u" and rows.dtype.itemsize > 1:
         rows = rows.astype(np.int64)
     if rows.dtype.kind == "f" and rows.dtype != np.float32:
@@ -104,23 +120,33 @@ def as_batch(rows):
     return torch.from_numpy(rows)
 
 
-def _stacked(rows):
+def _stacked(rows, resize):
     """Rows of objects as one array."""
     rows = [np.asarray(row) for row in rows]
+    if resize is not None:
+        rows = [_square(row, resize) for row in rows]
     shapes = sorted({row.shape for row in rows})
     if len(shapes) > 1:
         raise ParameterError(
             f"skorch: the images of a batch must have one size; got {shapes[0]} and "
-            f"{shapes[1]}. Pass a `transform` that resizes, for example torchvision's "
-            "Resize((64, 64)), and keep it in `transform_valid`."
+            f"{shapes[1]}. Pass resize=64, or a `transform` that resizes."
         )
     return np.stack(rows)
 
 
-def transformed(rows, transform):
-    """Batch of what a transform makes of every row.
+def _square(image, side):
+    """Image (height, width) or (height, width, channels) as a square, type kept."""
+    planes = torch.from_numpy(np.atleast_3d(image).astype(np.float32)).permute(2, 0, 1)
+    square = resized(planes.unsqueeze(0), side)[0].permute(1, 2, 0).numpy()
+    if image.dtype.kind in "iu":
+        square = square.round()
+    return square.astype(image.dtype).reshape(side, side, *image.shape[2:])
 
-    Arrays and PIL images have channels last; tensors, as torchvision makes them, first.
+
+def transformed(rows, transform):
+    """Batch of what a transform makes of every row, with channels first.
+
+    Tensors have them there, as torchvision makes them; arrays and PIL images, last.
 
     Raises
     ------
@@ -136,7 +162,10 @@ def transformed(rows, transform):
         )
     if isinstance(made[0], torch.Tensor):
         return torch.stack(made)
-    return as_batch(np.stack(made))
+    batch = as_batch(np.stack(made))
+    if batch.ndim == 4 and not channels_are_first(batch.shape):
+        batch = batch.permute(0, 3, 1, 2)
+    return batch
 
 
 def _transformed_row(row, transform):

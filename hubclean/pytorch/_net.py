@@ -1,27 +1,24 @@
 """The skorch classifier that feeds whole batches and ends as scikit-learn expects."""
 
 import contextlib
-import math
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
-from torch import nn
 
 from hubclean._out_of_sample import draw_seed, random_generator
-from hubclean._progress import epoch_done
 from hubclean.exceptions import (
     EstimatorError,
     LabelsError,
     ParameterError,
-    TrainingError,
 )
 from hubclean.pytorch._columns import as_rows, is_map_dataset, labels_of
 from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
-from hubclean.pytorch._devices import choose_device, give_memory_back
+from hubclean.pytorch._devices import choose_device
+from hubclean.pytorch._features import EmbeddedRows, embed, features_key
 from hubclean.pytorch._labels import encode, label_array
-from hubclean.pytorch._modules import first_output, fresh_module, try_module
+from hubclean.pytorch._loop import EarlyStop, TrainingLoop
+from hubclean.pytorch._modules import fresh_module, try_module
+from hubclean.pytorch._named import named_model
 from hubclean.pytorch._networks import default_network
 from hubclean.pytorch._randomness import Randomness, device_seed, seeded, thread_count
 from hubclean.pytorch._recording import HeldOutRecorder, MarginRecorder
@@ -31,11 +28,7 @@ _TRIED_ROWS = 64
 _DEFAULT_LR = 0.01
 
 
-class _EarlyStop(Exception):
-    """A callback asked to stop, as skorch's EarlyStopping does."""
-
-
-class TorchClassifier(NeuralNetClassifier):
+class TorchClassifier(TrainingLoop):
     """Classifier around a PyTorch module, for folds of any X.
 
     It is skorch's `NeuralNetClassifier` with other ways of reading, starting and
@@ -63,6 +56,7 @@ class TorchClassifier(NeuralNetClassifier):
         self,
         module=None,
         *,
+        dataset=None,
         criterion=None,
         optimizer=None,
         lr=None,
@@ -81,6 +75,9 @@ class TorchClassifier(NeuralNetClassifier):
         record_margins=False,
         average_epochs=0.5,
         schedule="auto",
+        pretrained=None,
+        features=None,
+        resize=None,
         keep_weights=False,
         amp=False,
         num_threads=1,
@@ -100,6 +97,7 @@ class TorchClassifier(NeuralNetClassifier):
             callbacks=callbacks,
             verbose=verbose,
             device=device,
+            dataset=dataset,
             **kwargs,
         )
         self.transform = transform
@@ -111,6 +109,9 @@ class TorchClassifier(NeuralNetClassifier):
         self.record_margins = record_margins
         self.average_epochs = average_epochs
         self.schedule = schedule
+        self.pretrained = pretrained
+        self.features = features
+        self.resize = resize
         self.keep_weights = keep_weights
         self.amp = amp
         self.num_threads = num_threads
@@ -118,17 +119,16 @@ class TorchClassifier(NeuralNetClassifier):
         self.images = images
         self.labels = labels
 
-    # -- fitting ---------------------------------------------------------------
-
-    def fit(self, X, y=None, *, evaluate=None, **fit_params):
+    def fit(self, X=None, y=None, *, evaluate=None, **fit_params):
         """Train a network with fresh weights.
 
         Parameters
         ----------
         X : array-like, lazy column or map-style dataset of n_samples rows
-            Images, rows of numbers, or what `module` takes.
+            Images, rows of numbers, or what `module` takes; None takes `dataset`.
         y : array-like of shape (n_samples,) or None
-            Labels; None takes them from a dataset of (input, label) pairs.
+            Labels; None takes them from a source, or a dataset of (input, label)
+            pairs.
         evaluate : rows like X or None
             Held-out rows to predict while training: see ``evaluated_proba_``.
         **fit_params : dict
@@ -152,11 +152,11 @@ class TorchClassifier(NeuralNetClassifier):
                 "fold to the next has seen the rows it is to judge. Call partial_fit "
                 "to go on training."
             )
-        rows, labels = self._rows_and_labels(X, y)
-        self._learn_classes(labels)
         self.seed_ = draw_seed(random_generator(self.random_state))
         self.randomness_ = Randomness(self.seed_)
         self.device_ = choose_device(self.device, self.fold)
+        rows, labels = self._rows_and_labels(self.dataset if X is None else X, y)
+        self._learn_classes(labels)
         dataset = self.get_dataset(rows, encode(labels, self.classes_))
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self.tried_rows_ = self._some_rows(rows)
@@ -199,8 +199,27 @@ class TorchClassifier(NeuralNetClassifier):
             raise ParameterError(
                 "skorch: fit needs `y`, unless X is a dataset of (input, label) pairs."
             )
-        rows = as_rows(X)
+        rows = self._rows(X)
         return rows, label_array(y, len(rows))
+
+    def _rows(self, X):
+        """Rows to feed; features of them where a frozen network makes those."""
+        rows = as_rows(X)
+        if self.features is None or isinstance(rows, EmbeddedRows):
+            return rows
+        transform = self._transform(False)
+        data = BatchDataset(rows, None, transform, self.seed_, self.resize)
+        pretrained = self.pretrained is not False
+        return embed(
+            rows,
+            features_key(self.features, transform, self.resize, pretrained),
+            self.features,
+            pretrained=pretrained,
+            fetch=lambda chosen: (data.__getitems__(chosen)[0], transform is not None),
+            device=self.device_,
+            resize=self.resize,
+            batch_size=max(1, self.batch_size),
+        )
 
     def _learn_classes(self, labels):
         """Set `classes_`; at least two of them."""
@@ -214,8 +233,13 @@ class TorchClassifier(NeuralNetClassifier):
     def _some_rows(self, rows):
         """A few rows spread over the data, to size and try the network with."""
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), _TRIED_ROWS)).astype(int)
-        data = BatchDataset(rows, transform=self._transform(False), seed=self.seed_)
-        return data.__getitems__(chosen)[0]
+        return self._dataset(rows, None, training=False).__getitems__(chosen)[0]
+
+    def _dataset(self, rows, codes, training):
+        """Rows and codes with the transform that belongs to them."""
+        embedded = isinstance(rows, EmbeddedRows)
+        transform = None if embedded else self._transform(training)
+        return BatchDataset(rows, codes, transform, self.seed_, self.resize)
 
     def _transform(self, training):
         """Transform of the images while training, or while predicting."""
@@ -232,12 +256,13 @@ class TorchClassifier(NeuralNetClassifier):
         self.recorder_ = MarginRecorder(len(dataset)) if self.record_margins else None
         self.held_out_ = None
         if evaluate is not None:
-            rows = as_rows(evaluate)
+            rows = self._rows(evaluate)
             self.held_out_ = HeldOutRecorder(rows, epochs, self.average_epochs)
         self.lr_steps_ = None
+        self.start_precision()
         with self._on_device():
             self.notify("on_train_begin", X=dataset, y=dataset.codes)
-            with contextlib.suppress(_EarlyStop):
+            with contextlib.suppress(EarlyStop):
                 self.fit_loop(dataset, dataset.codes, **fit_params)
             self.notify("on_train_end", X=dataset, y=dataset.codes)
             if self.held_out_ is not None:
@@ -246,109 +271,6 @@ class TorchClassifier(NeuralNetClassifier):
             self.margin_history_ = self.recorder_.history()
             self.margins_ = self.recorder_.mean()
         del self.recorder_, self.held_out_, self.lr_steps_
-
-    def notify(self, method_name, **cb_kwargs):
-        """Tell the callbacks; a callback that stops the training ends only that.
-
-        skorch's EarlyStopping raises KeyboardInterrupt, and skorch takes every
-        KeyboardInterrupt for it. Here a user's Ctrl-C goes through: no half-trained
-        network is mistaken for a trained one.
-        """
-        if method_name != "on_epoch_end":
-            super().notify(method_name, **cb_kwargs)
-            return
-        epoch_done()
-        if self.held_out_ is not None:
-            self.held_out_.end_epoch(self.predict_proba)
-        try:
-            super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as exc:
-            raise _EarlyStop from exc
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Start the records of an epoch; know how many steps there will be."""
-        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        base = getattr(dataset_train, "dataset", dataset_train)
-        if isinstance(base, BatchDataset):
-            base.epoch = len(self.history)
-        if self.recorder_ is not None:
-            self.recorder_.start_epoch()
-        if self.lr_steps_ is None and self._scheduled():
-            per_epoch = len(BatchOrder(len(dataset_train), self.batch_size))
-            self.lr_steps_ = one_cycle(per_epoch * self.max_epochs, self._peak_lr())
-
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        """Set the learning rate of the step."""
-        super().on_batch_begin(net, batch, training, **kwargs)
-        if training and self.lr_steps_ is not None:
-            lr = next(self.lr_steps_)
-            for group in self.optimizer_.param_groups:
-                group["lr"] = lr
-
-    # -- one step --------------------------------------------------------------
-
-    def train_step_single(self, batch, **fit_params):
-        """Forward, loss and gradients of one batch; stop when the loss is no number."""
-        self._set_training(True)
-        inputs, codes = batch
-        codes = codes.to(self.device_, non_blocking=True)
-        with self.randomness_:
-            output = self.infer(inputs, **fit_params)
-        loss = self.get_loss(output, codes, X=inputs, training=True)
-        if not math.isfinite(loss.item()):
-            raise TrainingError(self._no_number(loss.item()))
-        loss.backward()
-        if self.recorder_ is not None:
-            self.recorder_.record(self._logits(output), codes, batch.rows)
-        return {"loss": loss, "y_pred": output}
-
-    def validation_step(self, batch, **fit_params):
-        """Loss of one batch of validation data."""
-        self._set_training(False)
-        inputs, codes = batch
-        codes = codes.to(self.device_)
-        with torch.no_grad():
-            output = self.infer(inputs, **fit_params)
-            loss = self.get_loss(output, codes, X=inputs, training=False)
-        return {"loss": loss, "y_pred": output}
-
-    def _no_number(self, loss):
-        """Message of a loss that is NaN or infinite."""
-        fold = "" if self.fold is None else f" of fold {self.fold}"
-        rate = self.optimizer_.param_groups[0].get("lr")
-        return (
-            f"skorch: the loss became {loss} in epoch {len(self.history)}{fold}, after "
-            f"{len(self.history[-1, 'batches']) - 1} batches, with the learning rate "
-            f"{rate:.3g}. Look for NaN or huge values in X, or lower `lr`."
-        )
-
-    def infer(self, x, **fit_params):
-        """Output of the module for a batch as it was read."""
-        ready = prepare(torch.as_tensor(x), self.input_plan_, self.device_)
-        with self._autocast():
-            return first_output(self.module_(ready, **fit_params))
-
-    def _autocast(self):
-        """Mixed precision, where asked for."""
-        if not self.amp:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device_.type, dtype=torch.bfloat16)
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Loss of outputs that are logits or probabilities."""
-        logits = self._logits(y_pred)
-        if isinstance(self.criterion_, nn.NLLLoss):
-            logits = torch.log_softmax(logits, 1)
-        return self.criterion_(logits, y_true)
-
-    def _logits(self, output):
-        """Logits, which are the logarithms of probabilities where those came."""
-        output = output.float()
-        if self.gives_probabilities_:
-            return torch.log(output.clamp_min(torch.finfo(output.dtype).tiny))
-        return output
-
-    # -- predicting ------------------------------------------------------------
 
     def predict_proba(self, X):
         """Probabilities of the classes.
@@ -364,8 +286,8 @@ class TorchClassifier(NeuralNetClassifier):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         self.check_is_fitted()
-        rows = as_rows(X)
-        dataset = BatchDataset(rows, None, self._transform(False), self.seed_)
+        rows = self._rows(X)
+        dataset = self._dataset(rows, None, training=False)
         proba = np.empty((len(rows), len(self.classes_)))
         with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
             self._set_training(False)
@@ -378,17 +300,6 @@ class TorchClassifier(NeuralNetClassifier):
         """Label with the largest probability, shape (n_samples,)."""
         return self.classes_[self.predict_proba(X).argmax(1)]
 
-    # -- parts that skorch asks for ----------------------------------------------
-
-    @property
-    def _default_callbacks(self):
-        return [
-            ("epoch_timer", EpochTimer()),
-            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
-            ("valid_loss", PassthroughScoring(name="valid_loss")),
-            ("print_log", PrintLog()),
-        ]
-
     def check_data(self, X, y):
         """Nothing: `fit` has checked rows and labels."""
 
@@ -396,7 +307,7 @@ class TorchClassifier(NeuralNetClassifier):
         """Dataset of whole batches of training rows, for any X."""
         if isinstance(X, BatchDataset):
             return X
-        return BatchDataset(as_rows(X), y, self._transform(True), self.seed_)
+        return self._dataset(self._rows(X), y, training=True)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Training and validation data; `valid_dataset` before skorch's split."""
@@ -407,7 +318,7 @@ class TorchClassifier(NeuralNetClassifier):
             *(self.valid_dataset if pair else (self.valid_dataset, None))
         )
         codes = encode(labels, self.classes_)
-        return X, BatchDataset(rows, codes, self._transform(False), self.seed_)
+        return X, self._dataset(rows, codes, training=False)
 
     def get_iterator(self, dataset, training=False):
         """Loader of whole batches; torch's own where processes are asked for."""
@@ -435,23 +346,32 @@ class TorchClassifier(NeuralNetClassifier):
                 "skorch: the network is sized from the data; call fit(X, y), not "
                 "initialize()."
             )
-        kwargs = self.get_params_for("module")
-        given = None
+        n_classes = len(self.classes_)
         with self.randomness_:
-            if self.module is not None:
-                given = fresh_module(self.module, kwargs, self.keep_weights)
-            from_transform = self._transform(False) is not None
+            module = self._made_module(n_classes)
             self.input_plan_ = plan_input(
-                self.tried_rows_, module=given, from_transform=from_transform
+                self.tried_rows_,
+                module=module,
+                from_transform=self._transform(False) is not None,
+                resize=self.resize,
             )
-            if given is None:
+            if module is None:
                 ready = prepare(self.tried_rows_, self.input_plan_, "cpu")
-                given = default_network(ready, len(self.classes_))
+                module = default_network(ready, n_classes, self.features is not None)
             self.gives_probabilities_ = try_module(
-                given, self.tried_rows_[:2], self.input_plan_, len(self.classes_)
+                module, self.tried_rows_[:2], self.input_plan_, n_classes
             )
-        self.module_ = given.to(memory_format=torch.channels_last)
+        self.module_ = module.to(memory_format=torch.channels_last)
         return self
+
+    def _made_module(self, n_classes):
+        """Module that was asked for, with fresh weights; None for the default."""
+        kwargs = self.get_params_for("module")
+        if isinstance(self.module, str):
+            return named_model(self.module, n_classes, bool(self.pretrained))
+        if self.module is None:
+            return None
+        return fresh_module(self.module, kwargs, self.keep_weights)
 
     def _initialize_module(self, reason=None):
         # skorch would move the module to the device "auto", which torch does not know.
@@ -461,112 +381,6 @@ class TorchClassifier(NeuralNetClassifier):
             self.module_.compile(**self.get_params_for("compile"))
         return self
 
-    def initialize_criterion(self):
-        """Make the loss; cross-entropy without `criterion`."""
-        kwargs = self.get_params_for("criterion")
-        criterion = nn.CrossEntropyLoss if self.criterion is None else self.criterion
-        self.criterion_ = self.initialized_instance(criterion, kwargs)
-        return self
-
-    def _initialize_criterion(self, reason=None):
-        with self._current_init_context("criterion"):
-            self.initialize_criterion()
-        return self
-
-    def initialize_optimizer(self, triggered_directly=None):
-        """Make the optimiser; AdamW without `optimizer`."""
-        named = self.get_all_learnable_params()
-        args, kwargs = self.get_params_for_optimizer("optimizer", named)
-        if kwargs.get("lr") is None:
-            kwargs.pop("lr", None)
-        if self.optimizer is None:
-            kwargs.setdefault("lr", _DEFAULT_LR)
-            self.optimizer_ = torch.optim.AdamW(*args, **kwargs)
-        else:
-            self.optimizer_ = self.optimizer(*args, **kwargs)
-        return self
-
-    def _scheduled(self):
-        """Whether the learning rate follows one cycle."""
-        if self.schedule == "auto":
-            return self.optimizer is None
-        return self.schedule == "one_cycle"
-
-    def _peak_lr(self):
-        """Learning rate that was asked for."""
-        return self.optimizer_.param_groups[0]["lr"]
-
-    def set_params(self, **params):
-        """Set parameters; they take effect in the next `fit`, as in scikit-learn."""
-        initialized, self.initialized_ = self.initialized_, False
-        try:
-            return super().set_params(**params)
-        finally:
-            self.initialized_ = initialized
-
-    @contextlib.contextmanager
-    def _on_device(self):
-        """Module and loss on the device inside the block, on the CPU after it."""
-        parts = [p for p in (self.module_, self.criterion_) if isinstance(p, nn.Module)]
-        away = self.device_.type != "cpu"
-        nested = any(p.device == self.device_ for p in self.module_.parameters())
-        if not away or nested:
-            yield
-            return
-        try:
-            self._move(parts, self.device_)
-            yield
-        finally:
-            self._move(parts, "cpu")
-            give_memory_back(self.device_)
-
-    def _move(self, parts, device):
-        for part in parts:
-            part.to(device)
-        # Loading its own state moves an optimiser to where its parameters are.
-        self.optimizer_.load_state_dict(self.optimizer_.state_dict())
-
-    def __getstate__(self):
-        return self.__dict__.copy()
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-
 
 def _as_fetched(batch):
     return batch
-
-
-def one_cycle(n_steps, peak):
-    """Learning rates of every step: up to the peak in a third of them, then to zero.
-
-    Parameters
-    ----------
-    n_steps : int
-        Steps of the whole training.
-    peak : float
-        Largest learning rate.
-
-    Yields
-    ------
-    rate : float
-        For the next step; stays small after the last one.
-
-    References
-    ----------
-    .. [1] Smith and Topin, "Super-convergence", arXiv:1708.07120 (2017).
-
-    Examples
-    --------
-    >>> [round(rate, 3) for rate, _ in zip(one_cycle(6, 1.0), range(6))]
-    [0.525, 1.0, 0.854, 0.5, 0.146, 0.0]
-    """
-    rise = max(1, n_steps // 3)
-    step = 0
-    while True:
-        step += 1
-        if step <= rise:
-            yield peak * (0.05 + 0.95 * step / rise)
-        else:
-            done = min(1.0, (step - rise) / max(1, n_steps - rise))
-            yield peak * max(1e-4, 0.5 * (1 + math.cos(math.pi * done)))

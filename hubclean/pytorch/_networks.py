@@ -93,7 +93,7 @@ class TabularNet(nn.Module):
     mean, std : Tensor of shape (n_features,)
         Taken off, and divided by, first.
     width : int
-        Units of each of the two hidden layers.
+        Units of each of the two hidden layers; 0 has none, and is linear.
     """
 
     def __init__(self, n_features, n_classes, mean=0.0, std=1.0, width=128):
@@ -101,12 +101,10 @@ class TabularNet(nn.Module):
         for name, values in (("mean", mean), ("std", std)):
             row = torch.as_tensor(values, dtype=torch.float32).expand(n_features)
             self.register_buffer(name, row.clone())
+        hidden = [nn.Linear(n_features, width), nn.ReLU()]
+        hidden += [nn.Linear(width, width), nn.ReLU()]
         self.body = nn.Sequential(
-            nn.Linear(n_features, width),
-            nn.ReLU(),
-            nn.Linear(width, width),
-            nn.ReLU(),
-            nn.Linear(width, n_classes),
+            *(hidden if width else ()), nn.Linear(width or n_features, n_classes)
         )
 
     def forward(self, x):
@@ -114,7 +112,7 @@ class TabularNet(nn.Module):
         return self.body((x.flatten(1) - self.mean) / self.std)
 
 
-def default_network(rows, n_classes):
+def default_network(rows, n_classes, linear=False):
     """Network for rows like these, ready to take `prepare`d batches.
 
     Parameters
@@ -123,6 +121,8 @@ def default_network(rows, n_classes):
         Some rows of the training data, from which means and deviations are taken.
     n_classes : int
         Number of outputs.
+    linear : bool
+        Whether rows of numbers get a linear model, as features do.
 
     Returns
     -------
@@ -141,4 +141,4 @@ def default_network(rows, n_classes):
     rows = rows.flatten(1)
     mean, std = rows.mean(0), rows.std(0, correction=0)
     std = torch.where(std > 1e-6, std, torch.ones_like(std))
-    return TabularNet(rows.shape[1], n_classes, mean, std)
+    return TabularNet(rows.shape[1], n_classes, mean, std, width=0 if linear else 128)

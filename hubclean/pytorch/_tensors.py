@@ -26,14 +26,17 @@ class InputPlan:
         Channels the module wants; None takes what there is.
     tokens : bool
         Integers stay integers, for modules that embed them.
+    side : int or None
+        Images are resized to squares of this side.
     """
 
     layout: str = "as_is"
     channels: int | None = None
     tokens: bool = False
+    side: int | None = None
 
 
-def plan_input(batch, *, module=None, from_transform=False):
+def plan_input(batch, *, module=None, from_transform=False, resize=None):
     """Decide how batches like this one are made ready.
 
     Parameters
@@ -44,6 +47,8 @@ def plan_input(batch, *, module=None, from_transform=False):
         The module that takes them; None is the default network.
     from_transform : bool
         Whether a user's transform made them as tensors, which have channels first.
+    resize : int or None
+        Side to resize images to.
 
     Returns
     -------
@@ -61,11 +66,12 @@ def plan_input(batch, *, module=None, from_transform=False):
         return InputPlan(tokens=embeds and not batch.is_floating_point())
     channels = None if convolution is None else convolution.in_channels
     if batch.ndim == 3:
-        return InputPlan("grey", channels)
+        return InputPlan("grey", channels, side=resize)
     if batch.ndim != 4:
         return InputPlan()
-    first = from_transform or _channels_are_first(batch.shape)
-    return InputPlan("channels_first" if first else "channels_last", channels)
+    first = from_transform or channels_are_first(batch.shape)
+    layout = "channels_first" if first else "channels_last"
+    return InputPlan(layout, channels, side=resize)
 
 
 def _first(module, kinds):
@@ -76,7 +82,7 @@ def _first(module, kinds):
     return next(found, None)
 
 
-def _channels_are_first(shape):
+def channels_are_first(shape):
     """Whether (n, a, b, c) reads as (n, channels, height, width)."""
     return shape[1] in _CHANNEL_COUNTS and shape[3] not in _CHANNEL_COUNTS
 
@@ -114,7 +120,22 @@ def prepare(batch, plan, device):
     elif plan.layout == "channels_last":
         batch = batch.permute(0, 3, 1, 2)
     batch = _with_channels(batch, plan.channels)
+    if plan.side is not None and batch.shape[2:] != (plan.side, plan.side):
+        batch = resized(batch, plan.side)
     return batch.contiguous(memory_format=torch.channels_last)
+
+
+def resized(images, side):
+    """Images (n, channels, height, width) as squares of one side.
+
+    Examples
+    --------
+    >>> resized(torch.zeros(2, 3, 40, 30), 16).shape
+    torch.Size([2, 3, 16, 16])
+    """
+    return torch.nn.functional.interpolate(
+        images, size=(side, side), mode="bilinear", antialias=True
+    )
 
 
 def _with_channels(batch, wanted):

@@ -103,6 +103,14 @@ def dataset(make):
     return make(simple_columns(), class_names={"labels": CLASS_NAMES})
 
 
+@pytest.fixture
+def deeplake_dataset(tmp_path):
+    """Return the same, on Deep Lake only."""
+    return create_deeplake(
+        tmp_path / "dataset", simple_columns(), {"labels": CLASS_NAMES}
+    )
+
+
 def result_table(n=12, n_classes=4, flagged=(1, 5, 6)):
     flags = np.zeros(n, dtype=bool)
     flags[list(flagged)] = True

@@ -1,0 +1,66 @@
+"""How many threads one fold may use, so that folds at a time do not crowd the cores.
+
+It imports nothing from hubclean.
+"""
+
+import contextlib
+import sys
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+
+def threads_for(n_jobs):
+    """Threads for each of the folds that run at a time; None leaves all as it is.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Folds at a time.
+
+    Returns
+    -------
+    n_threads : int or None
+        At least 1.
+
+    Examples
+    --------
+    >>> threads_for(1) is None, threads_for(10_000)
+    (True, 1)
+    """
+    return None if n_jobs <= 1 else max(1, joblib.cpu_count() // n_jobs)
+
+
+@contextlib.contextmanager
+def limited_threads(n_threads):
+    """Bound the threads of BLAS, OpenMP, PyTorch and TensorFlow while a fold trains.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        The bound; None bounds nothing.
+    """
+    if n_threads is None:
+        yield
+        return
+    _limit_tensorflow(n_threads)
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else None
+    with threadpool_limits(n_threads):
+        if torch is not None:
+            torch.set_num_threads(n_threads)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(before)
+
+
+def _limit_tensorflow(n_threads):
+    """TensorFlow takes a bound before its first operation, in a fresh worker."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return
+    with contextlib.suppress(RuntimeError, AttributeError):
+        tensorflow.config.threading.set_intra_op_parallelism_threads(n_threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(n_threads)

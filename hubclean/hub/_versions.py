@@ -1,0 +1,65 @@
+"""Is a dataset still the one that was judged? And the branch to write on.
+
+It imports `_contract` and `_open` of this folder.
+"""
+
+from hubclean.exceptions import DatasetChangedError, DatasetError
+from hubclean.hub._contract import Version
+from hubclean.hub._open import reading_store
+
+#: Begins the messages of commits that change neither data nor labels.
+TENSORS_MESSAGE = "hubclean create_tensors"
+
+
+def newest_store(dataset, *, branch=None, creds=None):
+    """Store for reading the newest commit, also of a source opened earlier."""
+    store = reading_store(dataset, creds=creds, branch=branch)
+    return store.head() if hasattr(dataset, "bad_rows") else store
+
+
+def check_unchanged(store, judged):
+    """Refuse a dataset that somebody else changed since it was judged.
+
+    Commits of `create_tensors` do not count: they touch neither data nor labels.
+    """
+    judged = Version.parse(judged)
+    if judged is None or judged == store.version:
+        return
+    if judged.dataset_id == store.version.dataset_id:
+        lineage = store.lineage()
+        places = [(branch, commit.id) for branch, commit in lineage]
+        place = (judged.branch, judged.commit)
+        if place in places:
+            later = lineage[places.index(place) + 1 :]
+            if all(_is_harmless(commit) for _, commit in later):
+                return
+    raise DatasetChangedError(
+        f"{store.where} was changed since it was judged: expected version {judged}, "
+        f"got {store.version}. Judge it again, and write the new table."
+    )
+
+
+def _is_harmless(commit):
+    return commit.empty or commit.message.startswith(
+        (TENSORS_MESSAGE, "Branch created from ")
+    )
+
+
+def branch_for_writing(store, name, *, overwrite=False):
+    """Create a branch, or take up one that a killed call left without a commit.
+
+    With `overwrite`, one that holds nothing but label tensors is taken up as well.
+    """
+    if name not in store.branch_names():
+        return store.create_branch(name)
+    if store.is_empty_branch_of(name, store.version):
+        return store.open_branch(name)
+    if overwrite:
+        branch = store.open_branch(name)
+        own = [commit for where, commit in branch.lineage() if where == name]
+        if branch.base == store.version and all(map(_is_harmless, own)):
+            return branch
+    raise DatasetError(
+        f"{store.where}: the branch {name!r} exists and holds commits of its own, or "
+        "starts elsewhere. Choose another name, or open that branch and write there."
+    )
