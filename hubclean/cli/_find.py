@@ -23,6 +23,9 @@ _Framework = StrEnum(
     "Framework", {name: name for name in ("torch", "keras", "sklearn")}
 )
 
+#: Parameters that change nothing about the result.
+_NOT_TOLD = ("memory", "n_jobs", "verbose")
+
 _DATASET = typer.Argument(
     ...,
     metavar="DATASET",
@@ -210,7 +213,7 @@ def _result(dataset, data, cleaner):
         "parameters": {
             key: value
             for key, value in cleaner.get_params(deep=False).items()
-            if isinstance(value, (str, int, float)) and key not in ("n_jobs", "verbose")
+            if isinstance(value, (str, int, float)) and key not in _NOT_TOLD
         },
         "pairs": [
             {
@@ -233,6 +236,11 @@ def _write(result, data, cleaner, branch, report, issues, max_suspects):
     table = cleaner.label_issues_
     if branch is not None:
         hub = require("hubclean.hub", extra="hub", by="--branch")
+        table.attrs["hubclean"] = {
+            "dataset_version": data.version,
+            "bad_rows": list(data.source.bad_rows),
+            "parameters": {"model": result["model"], **result["parameters"]},
+        }
         result["branch"] = branch
         result["commit"] = hub.create_tensors(
             data.source, table, branch=branch, verbose=False
