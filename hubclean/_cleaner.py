@@ -17,6 +17,7 @@ from hubclean._fold_cache import final_models
 from hubclean._folds import align_columns, draw_seed, seed_estimator
 from hubclean._label_issues import COLUMNS, labels_like, make_table
 from hubclean._label_quality import label_quality
+from hubclean._notebook import NotebookSummary
 from hubclean._rows import n_rows, row_digests, take_rows
 from hubclean._validation import (
     check_features,
@@ -55,7 +56,9 @@ def _fit_final(given, kept, corrected, seed):
     return model
 
 
-class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
+class HubLabelCleaner(
+    NotebookSummary, ClassifierMixin, TransformerMixin, LabelIssueFinder
+):
     """Find wrong labels out of sample, and predict with a model trained without them.
 
     ``fit`` predicts every row with a clone of `estimator` that was trained on other

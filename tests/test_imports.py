@@ -29,6 +29,7 @@ CORE = {
     "_fold_cache": 4,
     "_folds": 4,
     "_folder": 3,
+    "_notebook": 1,
     "_out_of_sample": 5,
     "_label_issues": 6,
     "_adapt": 5,
