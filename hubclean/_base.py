@@ -24,7 +24,8 @@ from hubclean._compat import (
     process_routing,
 )
 from hubclean._confident_learning import FILTERS
-from hubclean._fold_cache import DataIdentity, FoldCache, open_cache
+from hubclean._data_identity import DataIdentity
+from hubclean._fold_cache import FoldCache, open_cache
 from hubclean._folds import draw_seed
 from hubclean._label_correction import correct_labels
 from hubclean._label_issues import judge, labels_like, make_table
@@ -158,7 +159,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
         cache = open_cache(self.memory, by=by)
-        identity = None if cache is None else DataIdentity(X, labels)
+        identity = None if cache is None else DataIdentity(X, labels, classes)
         return Given(
             X, classifier, labels, classes, codes, fit_params, groups, cache, identity
         )

@@ -26,6 +26,8 @@ CORE = {
     "_label_correction": 4,
     "_labels_version": 2,
     "_decisions": 4,
+    "_data_identity": 3,
+    "_model_store": 1,
     "_fold_cache": 4,
     "_folds": 4,
     "_folder": 3,
