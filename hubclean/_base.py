@@ -3,6 +3,7 @@
 It imports inwards only.
 """
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -44,6 +45,7 @@ from hubclean._validation import (
     check_rows,
     encode_labels,
 )
+from hubclean.exceptions import LabelQualityWarning
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,24 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
         cache = open_cache(self.memory, by=by)
-        identity = None if cache is None else DataIdentity(X, labels, classes)
+        identity = None
+        if cache is not None:
+            self._warn_unseeded()
+            identity = DataIdentity(X, labels, classes)
         return Given(
             X, classifier, labels, classes, codes, fit_params, groups, cache, identity
         )
+
+    def _warn_unseeded(self):
+        """Say that folds of fresh randomness are of no use to the next run."""
+        if self.random_state is None:
+            warnings.warn(
+                f"{type(self).__name__}: `memory` cannot share a fold with another "
+                "run, because random_state=None draws other folds and seeds every "
+                "time. Pass an integer.",
+                LabelQualityWarning,
+                stacklevel=5,
+            )
 
     def _collect_evidence(self, given, generator):
         """Out-of-sample probabilities of every row by cross-validation."""

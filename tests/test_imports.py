@@ -28,6 +28,7 @@ CORE = {
     "_decisions": 4,
     "_data_identity": 3,
     "_model_store": 1,
+    "_mean_of_folds": 1,
     "_fold_cache": 4,
     "_folds": 4,
     "_folder": 3,
