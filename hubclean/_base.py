@@ -3,6 +3,7 @@
 It imports inwards only.
 """
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -22,7 +23,8 @@ from hubclean._compat import (
     process_routing,
 )
 from hubclean._confident_learning import FILTERS
-from hubclean._fold_cache import DataIdentity, open_cache
+from hubclean._data_identity import DataIdentity
+from hubclean._fold_cache import open_cache
 from hubclean._label_correction import correct_labels
 from hubclean._label_issues import judge, labels_like, make_table
 from hubclean._label_quality import SCORES
@@ -37,6 +39,7 @@ from hubclean._validation import (
     encode_labels,
 )
 from hubclean.evidence import Given, as_evidence
+from hubclean.exceptions import LabelQualityWarning
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -141,6 +144,10 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
         cache = open_cache(self.memory, by=by)
+        identity = None
+        if cache is not None:
+            self._warn_unseeded()
+            identity = DataIdentity(X, labels, classes)
         return Given(
             X=X,
             classifier=classifier,
@@ -153,9 +160,20 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             cache=cache,
-            identity=None if cache is None else DataIdentity(X, labels),
+            identity=identity,
             by=by,
         )
+
+    def _warn_unseeded(self):
+        """Say that folds of fresh randomness are of no use to the next run."""
+        if self.random_state is None:
+            warnings.warn(
+                f"{type(self).__name__}: `memory` cannot share a fold with another "
+                "run, because random_state=None draws other folds and seeds every "
+                "time. Pass an integer.",
+                LabelQualityWarning,
+                stacklevel=5,
+            )
 
     def _correct(self, given, judgement):
         """Positions of the rows that stay, and their corrected labels."""
