@@ -188,7 +188,8 @@ def _object_digests(array):
 def _nested_bytes(row):
     """Shape and content of every array in a row of objects."""
     parts = []
-    for item in row.ravel() if getattr(row, "dtype", None) == object else [row]:
+    holds_objects = isinstance(row, np.ndarray) and row.dtype.kind == "O"
+    for item in row.ravel() if holds_objects else [row]:
         array = np.asarray(item)
         content = array.tobytes() if array.dtype.kind in "biufc" else repr(item)
         parts.append((array.shape, array.dtype.str, content))
