@@ -25,7 +25,7 @@ from hubclean._compat import (
 from hubclean._confident_learning import FILTERS
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import open_cache
-from hubclean._label_correction import correct_labels
+from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
 from hubclean._label_issues import judge, labels_like, make_table
 from hubclean._label_quality import SCORES
 from hubclean._out_of_sample import random_generator
@@ -57,6 +57,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         "filter_by": [StrOptions(set(FILTERS))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
+        "correction": [StrOptions(set(CORRECTIONS))],
         "prune_fraction": [Interval(Real, 0, 1, closed="both")],
         "memory": "no_validation",  # open_cache says more
         "n_jobs": [Integral, None],
@@ -74,6 +75,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         filter_by="prune_by_noise_rate",
         frac_noise=1.0,
         threshold=None,
+        correction="prune_fraction",
         prune_fraction=1.0,
         memory=None,
         n_jobs=None,
@@ -87,6 +89,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         self.filter_by = filter_by
         self.frac_noise = frac_noise
         self.threshold = threshold
+        self.correction = correction
         self.prune_fraction = prune_fraction
         self.memory = memory
         self.n_jobs = n_jobs
@@ -176,15 +179,17 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             )
 
     def _correct(self, given, judgement):
-        """Positions of the rows that stay, and their corrected labels."""
-        kept, corrected = correct_labels(
-            given.codes,
-            judgement.is_label_issue,
-            judgement.label_quality,
-            judgement.predicted,
-            self.prune_fraction,
+        """What the next training gets: rows, labels, perhaps weights."""
+        found = Found(
+            labels=given.codes,
+            predicted=judgement.predicted,
+            is_label_issue=judgement.is_label_issue,
+            label_quality=judgement.label_quality,
+            is_confident=confident_predictions(
+                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
+            ),
         )
-        return kept, given.classes[corrected]
+        return CORRECTIONS[self.correction](found, self.prune_fraction)
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

@@ -24,7 +24,9 @@ from hubclean._validation import (
     check_features,
     check_labels,
     check_rows,
+    check_weight_parameter,
     code_labels,
+    weight_parameter,
 )
 
 
@@ -39,17 +41,20 @@ def _inside_has(name):
     return check
 
 
-def _fit_final(given, kept, corrected, seed):
+def _fit_final(given, correction, seed):
     """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
+    kept, corrected = correction.kept, given.classes[correction.labels]
     params = _check_method_params(given.X, given.fit_params, indices=kept)
+    if correction.weights is not None:
+        name = weight_parameter(given.classifier)
+        params[name] = correction.weights * np.asarray(params.get(name, 1.0))
     key = _final_key(given, kept, corrected, seed, params)
     model = None if key is None else final_models.get(key)
-    if model is not None:
-        return model
-    model = seed_estimator(clone(given.classifier), seed)
-    model.fit(take_rows(given.X, kept), corrected, **params)
-    if key is not None:
-        final_models.put(key, model)
+    if model is None:
+        model = seed_estimator(clone(given.classifier), seed)
+        model.fit(take_rows(given.X, kept), corrected, **params)
+        if key is not None:
+            final_models.put(key, model)
     return model
 
 
@@ -103,6 +108,12 @@ class HubLabelCleaner(
     threshold : float, default=None
         Label quality in [0, 1] under which a row is an issue; None leaves it to
         `filter_by`.
+    correction : str, default="prune_fraction"
+        What is done to the issues: ``"prune_fraction"``, see `prune_fraction`;
+        ``"prune"``, all are left out; ``"relabel"``, those that are confidently of
+        another class (their probability reaches its class threshold) get its label,
+        the others are left out; ``"weight"``, all rows stay and an issue weighs as
+        much as its label is probable, for estimators that take ``sample_weight``.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.
@@ -186,9 +197,11 @@ class HubLabelCleaner(
             If rows, labels, the estimator or a parameter cannot be used; before any
             training.
         """
+        if self.correction == "weight":
+            check_weight_parameter(self._classifier(), by=type(self).__name__)
         given, judgement, generator = self._find_issues(X, y, fit_params)
-        kept, corrected = self._correct(given, judgement)
-        self.estimator_ = _fit_final(given, kept, corrected, draw_seed(generator))
+        correction = self._correct(given, judgement)
+        self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
         self._remember_rows(given.X)
         return self

@@ -9,7 +9,9 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import DataConversionWarning
+from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import has_fit_parameter
 
 from hubclean._compat import (
     _check_feature_names,
@@ -367,6 +369,39 @@ def check_classifier(estimator, *, by):
                 "sklearn.calibration.CalibratedClassifierCV."
             )
     return estimator
+
+
+def weight_parameter(estimator):
+    """Name of the ``fit`` parameter that weighs rows; None where there is none.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn.pipeline import make_pipeline
+    >>> weight_parameter(make_pipeline(GaussianNB()))
+    'gaussiannb__sample_weight'
+    """
+    if isinstance(estimator, Pipeline):
+        name = weight_parameter(estimator[-1])
+        return None if name is None else f"{estimator.steps[-1][0]}__{name}"
+    takes = has_fit_parameter(estimator, "sample_weight")
+    return "sample_weight" if takes else None
+
+
+def check_weight_parameter(estimator, *, by):
+    """Check that an estimator takes weights, before anything is trained.
+
+    Raises
+    ------
+    ParameterError
+        If it does not.
+    """
+    if weight_parameter(estimator) is None:
+        raise ParameterError(
+            f"{by}: correction='weight' needs an estimator whose `fit` takes "
+            f"`sample_weight`; {type(estimator).__name__} does not. Use "
+            "correction='prune' or 'relabel'."
+        )
 
 
 def check_rows(X, *, by):
