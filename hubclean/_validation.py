@@ -32,6 +32,9 @@ from hubclean.exceptions import (
 SUM_TOLERANCE = 1e-2
 _BLOCK_ROWS = 1 << 16
 
+#: NumPy 2 has strings of any length; NumPy 1 has no such type.
+_STRING = getattr(np.dtypes, "StringDType", ())
+
 
 def check_parameters(estimator):
     """Check constructor parameters against ``_parameter_constraints``.
@@ -138,7 +141,7 @@ def _as_1d(y, by):
             f"{by}: `y` must be 1-D, one label for each row; got shape {labels.shape}. "
             "Multi-label targets are not supported."
         )
-    if labels.dtype.kind in "US" or isinstance(labels.dtype, np.dtypes.StringDType):
+    if labels.dtype.kind in "US" or isinstance(labels.dtype, _STRING):
         # One dtype for text: `classes_[codes]` then never cuts a longer name.
         labels = labels.astype(object)
     return labels
