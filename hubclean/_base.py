@@ -3,9 +3,7 @@
 It imports inwards only.
 """
 
-from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
@@ -24,16 +22,11 @@ from hubclean._compat import (
     process_routing,
 )
 from hubclean._confident_learning import FILTERS
-from hubclean._fold_cache import DataIdentity, FoldCache, open_cache
-from hubclean._folds import draw_seed
+from hubclean._fold_cache import DataIdentity, open_cache
 from hubclean._label_correction import correct_labels
 from hubclean._label_issues import judge, labels_like, make_table
 from hubclean._label_quality import SCORES
-from hubclean._out_of_sample import (
-    make_splits,
-    out_of_sample_pred_probs,
-    random_generator,
-)
+from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
     check_classifier,
@@ -43,21 +36,7 @@ from hubclean._validation import (
     check_rows,
     encode_labels,
 )
-
-
-@dataclass(frozen=True)
-class Given:
-    """Checked input of one ``fit``."""
-
-    X: Any
-    classifier: Any
-    labels: np.ndarray
-    classes: np.ndarray
-    codes: np.ndarray
-    fit_params: dict
-    groups: Any
-    cache: FoldCache | None
-    identity: DataIdentity | None
+from hubclean.evidence import Given, as_evidence
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -70,6 +49,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             HasMethods(["split", "get_n_splits"]),
             "cv_object",
         ],
+        "evidence": "no_validation",  # as_evidence says more
         "score_by": [StrOptions(set(SCORES))],
         "filter_by": [StrOptions(set(FILTERS))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
@@ -86,6 +66,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         estimator=None,
         *,
         cv=5,
+        evidence="cv",
         score_by="self_confidence",
         filter_by="prune_by_noise_rate",
         frac_noise=1.0,
@@ -98,6 +79,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
     ):
         self.estimator = estimator
         self.cv = cv
+        self.evidence = evidence
         self.score_by = score_by
         self.filter_by = filter_by
         self.frac_noise = frac_noise
@@ -125,7 +107,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         """
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
-        evidence = self._collect_evidence(given, generator)
+        kind = as_evidence(self.evidence, by=given.by)
+        evidence = kind.collect(given, generator)
         judgement = judge(
             given.codes,
             evidence.pred_probs,
@@ -158,36 +141,19 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
         cache = open_cache(self.memory, by=by)
-        identity = None if cache is None else DataIdentity(X, labels)
         return Given(
-            X, classifier, labels, classes, codes, fit_params, groups, cache, identity
-        )
-
-    def _collect_evidence(self, given, generator):
-        """Out-of-sample probabilities of every row by cross-validation."""
-        by = type(self).__name__
-        splits = make_splits(
-            self.cv,
-            given.X,
-            given.codes,
-            given.classes,
-            groups=given.groups,
-            generator=generator,
-            by=by,
-        )
-        return out_of_sample_pred_probs(
-            given.classifier,
-            given.X,
-            given.labels,
-            given.codes,
-            given.classes,
-            splits,
-            seeds=[draw_seed(generator) for _ in splits],
-            fit_params=given.fit_params,
+            X=X,
+            classifier=classifier,
+            labels=labels,
+            classes=classes,
+            codes=codes,
+            fit_params=fit_params,
+            groups=groups,
+            cv=self.cv,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
-            cache=given.cache,
-            identity=given.identity,
+            cache=cache,
+            identity=None if cache is None else DataIdentity(X, labels),
             by=by,
         )
 

@@ -76,6 +76,12 @@ class HubLabelCleaner(
         Folds. An int makes stratified, shuffled folds with a seed from
         `random_state`; ``groups`` passed to ``fit`` stay together. Fewer folds are
         used, with a warning, where a class has fewer members.
+    evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
+        Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
+        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        or embeddings, without training `estimator` for it; a list of kinds, or of
+        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
+        have the settings and the sources.
     score_by : str, default="self_confidence"
         Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
         ``"confidence_weighted_entropy"``.

@@ -174,6 +174,7 @@ def out_of_sample_pred_probs(
     splits,
     *,
     seeds,
+    average_epochs="auto",
     fit_params=None,
     n_jobs=None,
     verbose=0,
@@ -199,6 +200,8 @@ def out_of_sample_pred_probs(
         Positions, one pair for each fold.
     seeds : list of int
         One for each fold.
+    average_epochs : "auto" or float, default="auto"
+        Share of the last epochs, or stages, whose probabilities are averaged.
     fit_params : dict, default=None
         Passed to ``fit``; what has n_samples entries is cut to the training rows.
     n_jobs : int, default=None
@@ -224,7 +227,17 @@ def out_of_sample_pred_probs(
     """
     tasks = [
         FoldTask(
-            estimator, X, labels, codes, classes, train, test, seed, fit_params, fold
+            estimator,
+            X,
+            labels,
+            codes,
+            classes,
+            train,
+            test,
+            seed,
+            average_epochs=average_epochs,
+            fit_params=fit_params,
+            fold=fold,
         )
         for fold, ((train, test), seed) in enumerate(zip(splits, seeds, strict=True))
     ]
@@ -244,7 +257,7 @@ def out_of_sample_pred_probs(
         raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
     with np.errstate(invalid="ignore"):
         sums /= n_tested[:, None]
-    _warn_unjudged(judged, codes, classes, by)
+    warn_unjudged(judged, codes, classes, by)
     return OutOfSample(sums, judged)
 
 
@@ -261,7 +274,7 @@ def _how_to_go_on(n_done, tasks, by):
     )
 
 
-def _warn_unjudged(judged, codes, classes, by):
+def warn_unjudged(judged, codes, classes, by):
     """Say how many rows are reported unjudged, and of which classes."""
     if judged.all():
         return

@@ -24,6 +24,12 @@ class LabelCleaningSampler(LabelIssueFinder):
         `torch.nn.Module` or a Keras model. None means logistic regression.
     cv : int, splitter or iterable of (train, test), default=5
         Folds; an int makes stratified, shuffled, seeded ones.
+    evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
+        Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
+        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        or embeddings, without training `estimator` for it; a list of kinds, or of
+        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
+        have the settings and the sources.
     score_by : str, default="self_confidence"
         Label quality score, as for `HubLabelCleaner`.
     filter_by : str, default="prune_by_noise_rate"

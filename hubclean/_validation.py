@@ -22,7 +22,7 @@ from hubclean.exceptions import (
     LabelsError,
     ParameterError,
     PredProbsError,
-    ValidationError,
+    RowsError,
 )
 
 #: How far the sum of a row of probabilities may be from 1. Published probabilities
@@ -374,7 +374,7 @@ def check_rows(X, *, by):
 
     Raises
     ------
-    ValidationError
+    RowsError
         If X has no rows that can be counted.
 
     Examples
@@ -386,7 +386,7 @@ def check_rows(X, *, by):
         rows = as_rows(X)
         n_rows(rows)
     except TypeError as exc:
-        raise ValidationError(
+        raise RowsError(
             f"{by}: `X` must be a collection of rows: an array, a list, a data frame, "
             f"a sparse matrix or a lazy column; got {type(X).__name__} ({exc})."
         ) from exc
