@@ -23,8 +23,9 @@ from hubclean.exceptions import LabelQualityWarning, ParameterError
 
 _PROBS, _NOTE = "probs.npy", "fold.json"
 _UNFINISHED = ".new-"
-#: Seconds after which what a killed process left half-written is removed.
-_ABANDONED = 3600
+#: Seconds after which what a killed process left half-written is removed: entries are
+#: written in a moment, an array fills up while its folds train.
+_ABANDONED = {"entry": 3600, "array": 7 * 24 * 3600}
 
 
 def open_cache(memory, *, by):
@@ -142,9 +143,11 @@ class FoldCache:
         """Make the folder; remove what processes that were killed left in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob(f"{_UNFINISHED}*"):
+            is_array = path.suffix == ".npy"
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED:
-                    remove = os.unlink if path.is_file() else shutil.rmtree
+                age = time.time() - path.stat().st_mtime
+                if age > _ABANDONED["array" if is_array else "entry"]:
+                    remove = os.unlink if is_array else shutil.rmtree
                     remove(path)
 
     def new_array(self, key, shape):

@@ -3,7 +3,9 @@
 It imports nothing from hubclean.
 """
 
+import contextlib
 import hashlib
+import os
 
 import numpy as np
 
@@ -51,6 +53,8 @@ class MeanOfFolds:
             block = slice(start, start + self._step)
             self._sums[test[block]] += probs[block]
         self._n_tested[test] += 1
+        if self._key is not None:
+            os.utime(self._sums.filename)  # still in use
 
     def finish(self):
         """Divide by the number of folds that tested each row; NaN where none did.
@@ -67,3 +71,9 @@ class MeanOfFolds:
         if self._key is None:
             return self._sums
         return self._cache.keep_array(self._sums, self._key)
+
+    def abandon(self):
+        """Remove the file of a run that stopped."""
+        if self._key is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._sums.filename)

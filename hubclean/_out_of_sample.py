@@ -257,8 +257,11 @@ def out_of_sample_pred_probs(
                 means.add(task.test, probs)
                 judged[task.test] |= np.isin(codes[task.test], codes[task.train])
                 n_done += 1
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
+    except BaseException as exc:
+        means.abandon()
+        if isinstance(exc, KeyboardInterrupt):
+            raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
+        raise
     warn_unjudged(judged, codes, classes, by)
     return OutOfSample(means.finish(), judged)
 
