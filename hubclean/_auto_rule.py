@@ -20,7 +20,9 @@ _MOST_PAIRED_CLASSES = 50
 _PAIR_NATS, _PAIR_WIDTH = 1.0, 0.15
 # Wrong labels by resemblance look like the model's own errors: each must gain so
 # many nats over wrong labels spread evenly, give or take.
-_NEAR_NATS, _NEAR_WIDTH = 0.12, 0.02
+_NEAR_NATS, _NEAR_WIDTH = 0.10, 0.02
+# They must also be most of the wrong labels: so many of them, give or take.
+_NEAR_SHARE, _SHARE_WIDTH = 0.7, 0.05
 # Nats a row that the likelihood may lose for a sharper true class.
 _SLACK = 0.02
 
@@ -129,13 +131,12 @@ def learn_auto_rule(labels, pred_probs):
     Examples
     --------
     >>> rng = np.random.default_rng(0)
+    >>> first = np.r_[rng.uniform(0.8, 1, 100), rng.uniform(0, 0.2, 100)]
     >>> labels = np.repeat([0, 1], 100)
-    >>> pred_probs = np.where(np.arange(200) < 100, 0.9, 0.1)
-    >>> pred_probs = pred_probs + rng.uniform(-0.09, 0.09, 200)
-    >>> labels[[3, 120]] = [1, 0]
-    >>> rule = learn_auto_rule(labels, np.column_stack([pred_probs, 1 - pred_probs]))
+    >>> labels[[3, 50, 120]] = [1, 1, 0]
+    >>> rule = learn_auto_rule(labels, np.column_stack([first, 1 - first]))
     >>> np.flatnonzero(rule.mask).tolist()
-    [3, 120]
+    [3, 50, 120]
     """
     labels = np.asarray(labels)
     error_model = fit_error_model(labels, pred_probs)
@@ -223,7 +224,9 @@ def _weigh(models, labels, pred_probs):
         loss = min(loss, runner_up.log_loss)
         explained = runner_up.error_probability(labels, pred_probs).mean()
         gain = (uniform.objective - runner_up.objective) / max(explained, 1e-9)
+        share = runner_up.resemblance[0]
         near = expit((gain - _NEAR_NATS) / _NEAR_WIDTH)
+        near *= expit((share - _NEAR_SHARE) / _SHARE_WIDTH)
     paired = 0.0
     if "pairs" in models:
         n_pairs = pred_probs.shape[1] * (pred_probs.shape[1] - 1)

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
 #: Weight of the entropy of the true class; see `fit_noise_model`.
-SHARPNESS = 0.1
+SHARPNESS = 0.07
 #: Pseudo-rows with which the rate of a pair of classes is held to the common rate.
 PAIR_PRIOR = 2.0
 _BIAS_PRIOR = 3e-3
