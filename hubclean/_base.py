@@ -22,12 +22,16 @@ from hubclean._compat import (
     get_tags,
     process_routing,
 )
-from hubclean._confident_learning import FILTERS
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import open_cache
 from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
-from hubclean._label_issues import judge, labels_like, make_table
-from hubclean._label_quality import SCORES
+from hubclean._label_issues import (
+    RULE_NAMES,
+    SCORE_NAMES,
+    judge,
+    labels_like,
+    make_table,
+)
 from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
@@ -53,8 +57,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             "cv_object",
         ],
         "evidence": "no_validation",  # as_evidence says more
-        "score_by": [StrOptions(set(SCORES))],
-        "filter_by": [StrOptions(set(FILTERS))],
+        "score_by": [StrOptions(set(SCORE_NAMES))],
+        "filter_by": [StrOptions(set(RULE_NAMES))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
         "correction": [StrOptions(set(CORRECTIONS))],
@@ -129,6 +133,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         self.pred_probs_ = evidence.pred_probs
         self.confident_joint_ = judgement.confident_joint
         self.noise_matrix_ = judgement.noise_matrix
+        self._report_errors(judgement)
         self.label_issues_ = make_table(
             judgement.is_label_issue,
             judgement.label_quality,
@@ -136,6 +141,14 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
         return given, judgement, generator
+
+    def _report_errors(self, judgement):
+        """Set what the error probabilities say, where there are some."""
+        for name in ("estimated_errors", "estimated_precision"):
+            if judgement.errors is not None:
+                setattr(self, f"{name}_", getattr(judgement.errors, name))
+            elif hasattr(self, f"{name}_"):
+                delattr(self, f"{name}_")
 
     def _check_input(self, X, y, params):
         """Check parameters, rows, labels and the estimator before any training."""

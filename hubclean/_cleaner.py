@@ -15,8 +15,7 @@ from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, require
 from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
-from hubclean._label_issues import COLUMNS, labels_like, make_table
-from hubclean._label_quality import label_quality
+from hubclean._label_issues import COLUMNS, labels_like, make_table, score_labels
 from hubclean._model_store import final_models
 from hubclean._notebook import NotebookSummary
 from hubclean._rows import n_rows, row_digests, take_rows
@@ -203,6 +202,8 @@ class HubLabelCleaner(
         correction = self._correct(given, judgement)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
+        errors = judgement.errors
+        self._error_model = None if errors is None else errors.error_model
         self._remember_rows(given.X)
         return self
 
@@ -354,7 +355,7 @@ class HubLabelCleaner(
         labels = check_labels(y, by=by, n_samples=n_rows(X))
         codes = code_labels(labels, self.classes_, by=by)
         probs = self.predict_proba(X)
-        quality = label_quality(codes, probs, score=self.score_by)
+        quality = score_labels(codes, probs, self.score_by, self._error_model)
         if self.threshold is None:
             mask = self._rule_for_new_rows().flag(codes, probs)
         else:
