@@ -15,12 +15,28 @@ def _torch(**params):
     return skorch(**params)
 
 
-FRAMEWORKS = {"torch": _torch}
+def _keras(lr=None, **params):
+    pytest.importorskip("scikeras")
+    from hubclean.keras import scikeras
+
+    if lr is not None:
+        params[LEARNING_RATE["keras"]] = lr
+    return scikeras(**params)
+
+
+FRAMEWORKS = {"torch": _torch, "keras": _keras}
+LEARNING_RATE = {"torch": "lr", "keras": "optimizer__learning_rate"}
 
 
 @pytest.fixture(params=list(FRAMEWORKS))
 def framework(request):
     return request.param
+
+
+@pytest.fixture
+def lr(framework):
+    """Name of the learning rate among the parameters."""
+    return LEARNING_RATE[framework]
 
 
 @pytest.fixture
