@@ -300,6 +300,7 @@ def test_class_names_by_label_and_in_sorted_order():
         (np.full((3, 5, 6), 7, np.uint8), (5, 6, 3), 7),
         (np.full((2, 3), 1.0), (2, 3), 255),
         (np.full((2, 3), 128), (2, 3), 128),
+        (np.array([[16.0, 0.0]]), (1, 2), 255),
         (np.array([[-1.0, 3.0]]), (1, 2), 0),
         (np.array([[False, True]]), (1, 2), 0),
         (np.array([[np.nan, 1.0]]), (1, 2), 0),

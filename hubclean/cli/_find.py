@@ -85,7 +85,7 @@ def find(
     ),
     evidence: str = typer.Option(
         "cv",
-        help="Where the probabilities come from: cv, leave_one_out, or both with a comma.",
+        help="Where probabilities come from: cv, leave_one_out, or cv,leave_one_out.",
         rich_help_panel=_RULE,
     ),
     filter_by: _Filter = typer.Option(
