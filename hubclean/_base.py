@@ -3,6 +3,7 @@
 It imports inwards only.
 """
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -21,11 +22,16 @@ from hubclean._compat import (
     get_tags,
     process_routing,
 )
-from hubclean._confident_learning import FILTERS
-from hubclean._fold_cache import DataIdentity, open_cache
-from hubclean._label_correction import correct_labels
-from hubclean._label_issues import judge, labels_like, make_table
-from hubclean._label_quality import SCORES
+from hubclean._data_identity import DataIdentity
+from hubclean._fold_cache import open_cache
+from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
+from hubclean._label_issues import (
+    RULE_NAMES,
+    SCORE_NAMES,
+    judge,
+    labels_like,
+    make_table,
+)
 from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
@@ -37,6 +43,7 @@ from hubclean._validation import (
     encode_labels,
 )
 from hubclean.evidence import Given, as_evidence
+from hubclean.exceptions import LabelQualityWarning
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -50,10 +57,11 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             "cv_object",
         ],
         "evidence": "no_validation",  # as_evidence says more
-        "score_by": [StrOptions(set(SCORES))],
-        "filter_by": [StrOptions(set(FILTERS))],
+        "score_by": [StrOptions(set(SCORE_NAMES))],
+        "filter_by": [StrOptions(set(RULE_NAMES))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
+        "correction": [StrOptions(set(CORRECTIONS))],
         "prune_fraction": [Interval(Real, 0, 1, closed="both")],
         "memory": "no_validation",  # open_cache says more
         "n_jobs": [Integral, None],
@@ -71,6 +79,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         filter_by="prune_by_noise_rate",
         frac_noise=1.0,
         threshold=None,
+        correction="prune_fraction",
         prune_fraction=1.0,
         memory=None,
         n_jobs=None,
@@ -84,6 +93,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         self.filter_by = filter_by
         self.frac_noise = frac_noise
         self.threshold = threshold
+        self.correction = correction
         self.prune_fraction = prune_fraction
         self.memory = memory
         self.n_jobs = n_jobs
@@ -123,6 +133,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         self.pred_probs_ = evidence.pred_probs
         self.confident_joint_ = judgement.confident_joint
         self.noise_matrix_ = judgement.noise_matrix
+        self._report_errors(judgement)
         self.label_issues_ = make_table(
             judgement.is_label_issue,
             judgement.label_quality,
@@ -130,6 +141,14 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
         return given, judgement, generator
+
+    def _report_errors(self, judgement):
+        """Set what the error probabilities say, where there are some."""
+        for name in ("estimated_errors", "estimated_precision"):
+            if judgement.errors is not None:
+                setattr(self, f"{name}_", getattr(judgement.errors, name))
+            elif hasattr(self, f"{name}_"):
+                delattr(self, f"{name}_")
 
     def _check_input(self, X, y, params):
         """Check parameters, rows, labels and the estimator before any training."""
@@ -141,6 +160,10 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
         cache = open_cache(self.memory, by=by)
+        identity = None
+        if cache is not None:
+            self._warn_unseeded()
+            identity = DataIdentity(X, labels, classes)
         return Given(
             X=X,
             classifier=classifier,
@@ -153,20 +176,33 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             cache=cache,
-            identity=None if cache is None else DataIdentity(X, labels),
+            identity=identity,
             by=by,
         )
 
+    def _warn_unseeded(self):
+        """Say that folds of fresh randomness are of no use to the next run."""
+        if self.random_state is None:
+            warnings.warn(
+                f"{type(self).__name__}: `memory` cannot share a fold with another "
+                "run, because random_state=None draws other folds and seeds every "
+                "time. Pass an integer.",
+                LabelQualityWarning,
+                stacklevel=5,
+            )
+
     def _correct(self, given, judgement):
-        """Positions of the rows that stay, and their corrected labels."""
-        kept, corrected = correct_labels(
-            given.codes,
-            judgement.is_label_issue,
-            judgement.label_quality,
-            judgement.predicted,
-            self.prune_fraction,
+        """What the next training gets: rows, labels, perhaps weights."""
+        found = Found(
+            labels=given.codes,
+            predicted=judgement.predicted,
+            is_label_issue=judgement.is_label_issue,
+            label_quality=judgement.label_quality,
+            is_confident=confident_predictions(
+                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
+            ),
         )
-        return kept, given.classes[corrected]
+        return CORRECTIONS[self.correction](found, self.prune_fraction)
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
 from hubclean._folds import draw_seed
-from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
+from hubclean._leave_one_out import leave_one_out_neighbors, leave_one_out_ridge
 from hubclean._out_of_sample import (
     OutOfSample,
     make_splits,
@@ -145,12 +145,14 @@ class LeaveOneOut(BaseEstimator):
         the nearest other rows.
     n_components : int, default=1000
         Random Fourier features for ``"ridge"``; 0 takes the features as they are.
-    n_neighbors : int, default=10
-        For ``"neighbors"``.
+    n_neighbors : int, default=None
+        For ``"neighbors"``; None takes the number up to 50 with the smallest
+        leave-one-out log loss.
 
     References
     ----------
-    .. [1] Allen, Technometrics 16 (1974); Rahimi, Recht, NIPS 2007.
+    .. [1] Rahimi, Recht, NeurIPS 2007; Rifkin, Lippert, "Notes on regularized least
+       squares", MIT-CSAIL-TR-2007-025, section 4.
 
     Examples
     --------
@@ -164,10 +166,10 @@ class LeaveOneOut(BaseEstimator):
     _parameter_constraints = {
         "method": [StrOptions({"ridge", "neighbors"})],
         "n_components": [Interval(Integral, 0, None, closed="left")],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def __init__(self, method="ridge", *, n_components=1000, n_neighbors=10):
+    def __init__(self, method="ridge", *, n_components=1000, n_neighbors=None):
         self.method = method
         self.n_components = n_components
         self.n_neighbors = n_neighbors
@@ -179,18 +181,18 @@ class LeaveOneOut(BaseEstimator):
         n_classes = len(given.classes)
         seed = draw_seed(generator)
         if self.method == "ridge":
-            probs = ridge_pred_probs(
+            probs = leave_one_out_ridge(
                 given.codes,
                 features,
-                n_classes,
+                n_classes=n_classes,
                 n_components=self.n_components,
                 random_state=seed,
             )
         else:
-            probs = neighbour_pred_probs(
+            probs = leave_one_out_neighbors(
                 given.codes,
                 features,
-                n_classes,
+                n_classes=n_classes,
                 n_neighbors=self.n_neighbors,
                 n_jobs=given.n_jobs,
             )

@@ -455,3 +455,41 @@ class FakeDevice:
 
     def __str__(self):
         return "fake"
+
+
+@pytest.mark.parametrize("module", [Hidden(8), lambda: Hidden(8)])
+def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
+    from hubclean import HubLabelCleaner
+
+    X, y = table
+    if isinstance(module, nn.Module):
+        before = module.body[0].weight.clone()
+        cleaner = HubLabelCleaner(module, cv=2, random_state=0)
+        cleaner.fit(X.astype(np.float32), y)
+        assert torch.equal(module.body[0].weight, before)
+    else:
+        cleaner = HubLabelCleaner(net(module=module), cv=2, random_state=0).fit(X, y)
+    assert len(cleaner.label_issues_) == len(X)
+    assert isinstance(cleaner.estimator_, hp.TorchClassifier)
+
+
+def test_jobs_of_the_cleaner_change_nothing(images):
+    from hubclean import HubLabelCleaner
+
+    X, y = images
+    tables = [
+        HubLabelCleaner(hp.skorch(epochs=1), cv=2, random_state=0, n_jobs=n_jobs)
+        .fit(X, y)
+        .label_issues_
+        for n_jobs in (1, 2)
+    ]
+    assert tables[0].equals(tables[1])
+
+
+def test_an_error_names_the_fold_of_the_cleaner(table):
+    from hubclean import HubLabelCleaner
+
+    sgd = {"optimizer": torch.optim.SGD, "lr": 1e38, "epochs": 20}
+    cleaner = HubLabelCleaner(net(module=linear, **sgd), cv=2, random_state=0)
+    with pytest.raises(TrainingError, match=r"epoch \d+ of fold 0"):
+        cleaner.fit(*table)

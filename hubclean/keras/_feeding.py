@@ -7,6 +7,7 @@ through `tf.data`, the other backends through a `keras.utils.PyDataset`.
 
 import contextlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -216,18 +217,35 @@ class Feed:
 
 
 class FeedSequence(keras.utils.PyDataset):
-    """A feed for the backends other than TensorFlow."""
+    """A feed for the backends other than TensorFlow; lazy batches are read ahead.
+
+    Keras's own threads would do that too, but begin each epoch with what they read
+    before it, when Keras only looked at a batch to build the network.
+    """
 
     def __init__(self, feed):
-        threads = READ_THREADS if feed.rows.lazy else 1
-        super().__init__(workers=threads, max_queue_size=_READ_AHEAD)
+        super().__init__()
         self.feed = feed
+        self.waiting = {}
+        self.threads = ThreadPoolExecutor(READ_THREADS) if feed.rows.lazy else None
+        feed.on_start = self._forget
 
     def __len__(self):
         return self.feed.steps
 
     def __getitem__(self, index):
-        return self.feed.numbered(index)
+        if self.threads is None:
+            return self.feed.numbered(index)
+        for step in range(index, min(index + _READ_AHEAD, self.feed.steps)):
+            if step not in self.waiting:
+                self.waiting[step] = self.threads.submit(self.feed.numbered, step)
+        return self.waiting.pop(index).result()
+
+    def _forget(self, order):
+        """Drop what was read in the order of another epoch."""
+        for future in self.waiting.values():
+            future.cancel()
+        self.waiting.clear()
 
 
 def is_copied(rows):

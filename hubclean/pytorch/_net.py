@@ -77,7 +77,7 @@ class TorchClassifier(TrainingLoop):
         random_state=None,
         fold=None,
         record_margins=False,
-        average_epochs=0.5,
+        average_epochs=0.4,
         schedule="auto",
         pretrained=None,
         features=None,

@@ -73,10 +73,23 @@ def create_deeplake(path, columns, class_names=None, creds=None):
     return str(path)
 
 
-@pytest.fixture(
-    params=["memory", "deeplake4", pytest.param("s3", marks=pytest.mark.s3)]
-)
+def on_s3_too(test):
+    """Run a contract test against a bucket as well."""
+    test.on_s3_too = True
+    return test
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" in metafunc.fixturenames:
+        kinds = ["memory", "deeplake4"]
+        if hasattr(metafunc.function, "on_s3_too"):
+            kinds.append(pytest.param("s3", marks=pytest.mark.s3))
+        metafunc.parametrize("kind", kinds, indirect=True)
+
+
+@pytest.fixture
 def kind(request):
+    """Where the dataset lies: in memory, in a folder, or in a bucket."""
     if request.param == "s3":
         request.getfixturevalue("bucket")
     return request.param
