@@ -142,8 +142,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         share = self.correction == "prune_fraction" and self.prune_fraction < 1
         if share or self.correction == "relabel":
             raise ParameterError(
-                f"{type(self).__name__}: evidence='dynamics' finds wrong labels but not "
-                "the right ones; `correction` must be 'prune' or 'weight', or "
+                f"{type(self).__name__}: evidence='dynamics' finds wrong labels but "
+                "not the right ones; `correction` must be 'prune' or 'weight', or "
                 f"prune_fraction 1. Got correction={self.correction!r} and "
                 f"prune_fraction={self.prune_fraction}."
             )

@@ -241,8 +241,8 @@ class TrainingDynamics(BaseEstimator):
         if not offers(model, "record_margins"):
             raise EstimatorError(
                 f"{given.by}: evidence='dynamics' needs a PyTorch or Keras model, "
-                f"which records margins while it trains; got {model!r}. Use hubclean.skorch "
-                "or hubclean.scikeras, or evidence='cv'."
+                f"which records margins while it trains; got {model!r}. Use "
+                "hubclean.skorch or hubclean.scikeras, or evidence='cv'."
             )
         seed_estimator(model, draw_seed(generator)).set_params(record_margins=True)
         total = count_epochs(model)
