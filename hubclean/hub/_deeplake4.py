@@ -19,6 +19,11 @@ _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
 _UNION_PARTS = 100
+_OLD_FORMAT = (
+    "is in the format of Hub 2 and Deep Lake 3, which Deep Lake 4 does not open. Copy "
+    "it into the new format with hub.convert(path, new_path); or use it as it is, in an "
+    "environment with 'deeplake<4'."
+)
 
 
 def _deeplake():
@@ -303,6 +308,11 @@ def store_of(dataset):
     return store
 
 
+def is_read_only(dataset):
+    """Whether the caller opened it so."""
+    return not hasattr(dataset, "commit")
+
+
 def _absolute(url):
     """Make a local path absolute, so that it opens from any folder."""
     return url if "://" in url else os.path.abspath(url)
@@ -319,7 +329,18 @@ def _explained(address):
         text = str(exc).strip().strip("'").strip()
         for secret in address.secrets():
             text = text.replace(secret, "***")
+        if type(exc).__name__ == "LogNotexistsError" and is_old_format(address):
+            text = _OLD_FORMAT
         raise DatasetError(_advice(exc, address.url, text)) from None
+
+
+def is_old_format(address):
+    """Whether a dataset of Hub 2 or Deep Lake 3 lies there."""
+    try:
+        reader = _deeplake().storage.Reader(address.url, **address.options())
+        return reader.length("dataset_meta.json") > 0
+    except Exception:  # nothing there, or no access: any other format
+        return False
 
 
 def _is_deeplakes(exc):
@@ -332,6 +353,8 @@ def _advice(exc, url, text):
     """Who, what came, what to do, for an error of Deep Lake."""
     name = type(exc).__name__
     where = f"Deep Lake dataset {url!r}"
+    if text is _OLD_FORMAT:
+        return f"{where} {text}"
     if name in ("LogNotexistsError", "NotFoundError", "StorageKeyNotFound"):
         return f"{where} cannot be opened: {text} Check the path and the credentials."
     if name == "BranchNotFoundError":
