@@ -21,8 +21,8 @@ _NO_COMMIT = "0000000000v"
 _UNION_PARTS = 100
 _OLD_FORMAT = (
     "is in the format of Hub 2 and Deep Lake 3, which Deep Lake 4 does not open. Copy "
-    "it into the new format with hub.convert(path, new_path); or use it as it is, in an "
-    "environment with 'deeplake<4'."
+    "it into the new format with hub.convert(path, new_path); or use it as it is, in "
+    "an environment with 'deeplake<4'."
 )
 
 
