@@ -6,13 +6,19 @@ import functools
 import json
 import os
 import re
+import warnings
 
 import numpy as np
 
 from hubclean._compat import require
 from hubclean.exceptions import DatasetChangedError, DatasetError, HubcleanError
 from hubclean.hub._contract import ColumnInfo, Commit, Version
-from hubclean.hub._disk import has_surely_room, make_sure_of_room, remove_quietly
+from hubclean.hub._disk import (
+    counters_kept,
+    has_surely_room,
+    make_sure_of_room,
+    remove_quietly,
+)
 
 _OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
@@ -55,7 +61,7 @@ class DeepLake4Store:
 
     @property
     def where(self):
-        return f"Deep Lake dataset {self._address.url!r}"
+        return self._address.where
 
     @property
     def n_rows(self):
@@ -173,14 +179,20 @@ class DeepLake4Store:
             return
         make_sure_of_room(folder, n_bytes, self.where)
         before = self.version.commit
-        yield
-        if not has_surely_room(folder) and self.version.commit != before:
-            self._remove_commit(folder)
-            raise DatasetError(
-                f"{self.where} could not be written: the disk became full meanwhile. "
-                "The commit was taken back; make room, open the dataset again, and "
-                "call again."
-            )
+        with counters_kept(folder):
+            try:
+                yield
+            except DatasetError as exc:
+                raise exc if has_surely_room(folder) else self._full() from exc
+            if not has_surely_room(folder) and self.version.commit != before:
+                self._remove_commit(folder)
+                raise self._full()
+
+    def _full(self):
+        return DatasetError(
+            f"{self.where} could not be written: the disk became full meanwhile. "
+            "The dataset is as it was; make room, open it again, and call again."
+        )
 
     def _remove_commit(self, folder):
         """Remove the entry in the log: without it, what was written is not there."""
@@ -252,6 +264,11 @@ class Address:
         reader = state["reader"]
         return cls(_absolute(reader["url"]), reader.get("params") or None)
 
+    @property
+    def where(self):
+        """For messages."""
+        return f"Deep Lake dataset {self.url!r}"
+
     def secrets(self):
         """Texts that must not be shown."""
         values = self.creds.values() if isinstance(self.creds, dict) else [self.creds]
@@ -298,14 +315,16 @@ def open_at(address, version):
 
 def store_of(dataset):
     """Store around a dataset that the caller has open, for writing through it."""
-    store = DeepLake4Store(dataset, Address.of(dataset))
-    if store.version.commit.startswith(_UNCOMMITTED):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has changes, which is told below
+        address = Address.of(dataset)
+    if dataset.version.startswith(_UNCOMMITTED):
         raise DatasetError(
-            f"{store.where} has changes that are not committed; hubclean would "
+            f"{address.where} has changes that are not committed; hubclean would "
             "judge or commit them along with its own. Call `dataset.commit()` or "
             "`dataset.rollback()` first."
         )
-    return store
+    return DeepLake4Store(dataset, address)
 
 
 def is_read_only(dataset):
@@ -331,7 +350,7 @@ def _explained(address):
             text = text.replace(secret, "***")
         if type(exc).__name__ == "LogNotexistsError" and is_old_format(address):
             text = _OLD_FORMAT
-        raise DatasetError(_advice(exc, address.url, text)) from None
+        raise DatasetError(_advice(exc, address.where, text)) from None
 
 
 def is_old_format(address):
@@ -349,10 +368,9 @@ def _is_deeplakes(exc):
     return type(exc).__module__.startswith("deeplake") or isinstance(exc, core)
 
 
-def _advice(exc, url, text):
+def _advice(exc, where, text):
     """Who, what came, what to do, for an error of Deep Lake."""
     name = type(exc).__name__
-    where = f"Deep Lake dataset {url!r}"
     if text is _OLD_FORMAT:
         return f"{where} {text}"
     if name in ("LogNotexistsError", "NotFoundError", "StorageKeyNotFound"):
