@@ -7,7 +7,9 @@ PyTorch, Keras and Hub workflows are loaded when they are first used.
 import importlib
 
 from hubclean._cleaner import HubLabelCleaner
+from hubclean._decisions import apply_decisions_to_arrays
 from hubclean._label_issues import find_label_issues
+from hubclean._model_store import forget_models
 from hubclean._sampler import LabelCleaningSampler
 
 __version__ = "0.1.0.dev0"
@@ -26,7 +28,9 @@ __all__ = [
     "HubLabelCleaner",
     "LabelCleaningSampler",
     "__version__",
+    "apply_decisions_to_arrays",
     "find_label_issues",
+    "forget_models",
     *_LAZY,
 ]
 

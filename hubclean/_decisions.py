@@ -1,8 +1,8 @@
 """Decisions of a person about labels: keep, relabel, or prune.
 
 A table with one row for each decision, as the report exports it, is checked here and
-applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows` and
-`exceptions`.
+applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows`,
+`_labels_version` and `exceptions`.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import os
 import numpy as np
 import pandas as pd
 
+from hubclean._labels_version import check_labels_version
 from hubclean._rows import n_rows, take_rows
 from hubclean.exceptions import (
     DatasetChangedError,
@@ -147,7 +148,8 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
     ValidationError
         If the table cannot be used, or a row or new label is unknown.
     DatasetChangedError
-        If the table has given labels, and they are not those of `y`.
+        If the table has given labels, and they are not those of `y`, or it names
+        the version of other labels.
 
     Examples
     --------
@@ -166,6 +168,9 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
             "apply_decisions_to_arrays: `y` must have one label for each row of X, "
             f"which has {n_rows(X)}; got an array of shape {labels.shape}."
         )
+    check_labels_version(
+        decisions.dataset_version, labels, who="apply_decisions_to_arrays"
+    )
     check_rows(decisions, len(labels))
     check_given_labels(decisions, labels, class_names)
     relabelled = decisions.rows_to("relabel")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from hubclean._auto_rule import AutoRule, learn_auto_rule
 from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
 from hubclean._label_quality import SCORES, label_quality
 from hubclean._validation import (
@@ -21,6 +22,28 @@ from hubclean.exceptions import LabelsError, ParameterError
 
 #: Columns of the result table, in order.
 COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
+#: Names that `filter_by` may have, the rule that chooses its cut from the data first.
+RULE_NAMES = ("auto", *FILTERS)
+#: Names that `score_by` may have.
+SCORE_NAMES = ("clean_probability", *SCORES)
+
+
+@dataclass(frozen=True, eq=False)
+class AutoIssueRule(IssueRule):
+    """The rule ``"auto"`` with what it learned.
+
+    Attributes
+    ----------
+    learned : AutoRule
+        Error probabilities, cut and the models behind them.
+    """
+
+    learned: AutoRule
+
+    def flag(self, labels, pred_probs, *, n_jobs=None):
+        """Judge labelled rows by the cut that was learned; see `IssueRule.flag`."""
+        errors = self.learned.error_model.error_probability(labels, pred_probs)
+        return errors >= self.learned.cut
 
 
 @dataclass(frozen=True)
@@ -37,12 +60,15 @@ class Judgement:
         Code of the predicted label; of the given one for a row that was not judged.
     rule : IssueRule
         The rule with what it learned, to judge other rows by.
+    errors : AutoRule or None
+        Error probabilities, where the rule or the score asked for them.
     """
 
     is_label_issue: np.ndarray
     label_quality: np.ndarray
     predicted: np.ndarray
     rule: IssueRule
+    errors: AutoRule | None
 
     @property
     def confident_joint(self):
@@ -90,13 +116,21 @@ min_examples_per_class, n_jobs
     everything = judged is None or judged.all()
     rows = slice(None) if everything else np.flatnonzero(judged)
     seen_codes, seen_probs = codes[rows], pred_probs[rows]
+    errors = None
+    if filter_by == "auto" or score_by == "clean_probability":
+        errors = learn_auto_rule(seen_codes, seen_probs)
     quality = np.full(len(codes), np.nan)
-    quality[rows] = label_quality(
-        seen_codes, seen_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
-    )
-    rule = learn_rule(
+    quality[rows] = score_labels(
         seen_codes,
         seen_probs,
+        score_by,
+        None if errors is None else errors.error_model,
+        adjust_pred_probs=adjust_pred_probs,
+    )
+    rule = _learn(
+        seen_codes,
+        seen_probs,
+        errors,
         filter_by=filter_by,
         frac_noise=frac_noise,
         min_examples_per_class=min_examples_per_class,
@@ -106,7 +140,50 @@ min_examples_per_class, n_jobs
     mask[rows] = rule.mask if threshold is None else quality[rows] < threshold
     predicted = np.array(codes)
     predicted[rows] = np.argmax(seen_probs, axis=1)
-    return Judgement(mask, quality, predicted, rule)
+    return Judgement(mask, quality, predicted, rule, errors)
+
+
+def _learn(codes, pred_probs, errors, *, filter_by, **parameters):
+    """Learn the rule; that of ``"auto"`` has its cut from the error probabilities."""
+    if filter_by != "auto":
+        return learn_rule(codes, pred_probs, filter_by=filter_by, **parameters)
+    rule = learn_rule(codes, pred_probs, filter_by="confident_learning", **parameters)
+    return AutoIssueRule(
+        "auto",
+        errors.mask,
+        rule.confident_joint,
+        rule.thresholds,
+        {"error_probability": errors.cut},
+        errors,
+    )
+
+
+def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=False):
+    """Quality of every given label.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Probabilities of a model that has not seen these labels.
+    score_by : str
+        One of `SCORE_NAMES`.
+    error_model : ErrorModel or None
+        Behind ``"clean_probability"``; not used by the others.
+    adjust_pred_probs : bool
+        See `find_label_issues`.
+
+    Returns
+    -------
+    label_quality : ndarray of float, shape (n_samples,)
+        In [0, 1].
+    """
+    if score_by == "clean_probability":
+        return 1 - error_model.error_probability(codes, pred_probs)
+    return label_quality(
+        codes, pred_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
+    )
 
 
 def make_table(is_label_issue, label_quality, predicted_labels, *, index=None):
@@ -218,10 +295,11 @@ def find_label_issues(
         by=by,
     )
     classes, codes = _match_columns(given, classes, probs, by)
-    if adjust_pred_probs and score_by == "confidence_weighted_entropy":
+    linear = ("self_confidence", "normalized_margin")
+    if adjust_pred_probs and score_by not in linear:
         raise ParameterError(
-            f"{by}: `adjust_pred_probs` must be False for "
-            "score_by='confidence_weighted_entropy'; got True. Choose another score."
+            f"{by}: `adjust_pred_probs` must be False for score_by={score_by!r}; got "
+            "True. Choose another score."
         )
     judgement = judge(
         codes,
@@ -244,8 +322,8 @@ def find_label_issues(
 
 def _check_rule(filter_by, score_by, threshold, frac_noise, by):
     """Check names and ranges that estimators check as their own parameters."""
-    check_choice(filter_by, FILTERS, name="filter_by", by=by)
-    check_choice(score_by, SCORES, name="score_by", by=by)
+    check_choice(filter_by, RULE_NAMES, name="filter_by", by=by)
+    check_choice(score_by, SCORE_NAMES, name="score_by", by=by)
     if threshold is not None and not 0 <= threshold <= 1:
         raise ParameterError(
             f"{by}: `threshold` must be None or in [0, 1], a label quality; got "

@@ -3,27 +3,23 @@
 A model never judges a row whose label it was trained on. The folds are stratified,
 seeded and made here, so an estimator that hides being a classifier is no danger.
 
-It imports inwards only: `_compat`, `_progress`, `_rows`, `_validation`, `exceptions`.
+It imports inwards only: `_folds`, `_mean_of_folds`, `_rows` and `exceptions`.
 """
 
+import contextlib
 import copy
-import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.pipeline import Pipeline
-from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params
 
-from hubclean._progress import advance, progress
-from hubclean._rows import n_rows, take_rows
+from hubclean._folds import FoldTask, draw_seed, run_folds
+from hubclean._mean_of_folds import MeanOfFolds
+from hubclean._rows import n_rows
 from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 
-logger = logging.getLogger("hubclean")
 _MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -45,30 +41,6 @@ def random_generator(random_state):
     if random_state is None:
         random_state = np.random.default_rng().integers(_MAX_SEED)
     return np.random.RandomState(random_state)
-
-
-def draw_seed(generator):
-    """One integer seed for one fold."""
-    return int(generator.randint(_MAX_SEED))
-
-
-def seed_estimator(estimator, seed):
-    """Give every unset ``random_state`` inside an estimator an integer seed.
-
-    A ``random_state`` that the user set stays as it is.
-
-    Examples
-    --------
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> seed_estimator(LogisticRegression(), 3).random_state is None
-    False
-    """
-    generator = np.random.RandomState(seed)
-    unset = {}
-    for name, value in sorted(estimator.get_params(deep=True).items()):
-        if name.rpartition("__")[2] == "random_state" and value is None:
-            unset[name] = draw_seed(generator)
-    return estimator.set_params(**unset) if unset else estimator
 
 
 def make_splits(cv, X, codes, classes, *, groups, generator, by):
@@ -130,8 +102,6 @@ def make_splits(cv, X, codes, classes, *, groups, generator, by):
 def _check_fold(fold, split, n_samples, by):
     """Check that a fold has positions that exist, and tests no row it trains on."""
     who = f"{by}: `cv` must give pairs of training and test rows"
-    if len(split) != 2:
-        raise ParameterError(f"{who}; fold {fold} has {len(split)} parts.")
     parts = [np.asarray(part) for part in split]
     for part in parts:
         try:
@@ -188,7 +158,9 @@ class OutOfSample:
     Attributes
     ----------
     pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Mean over the folds that tested the row; NaN where none did.
+        Mean over the folds that tested the row; NaN where none did. A read-only
+        memory map where it is larger than `_mean_of_folds.IN_MEMORY_BYTES` and there
+        is a cache.
     judged : ndarray of bool, shape (n_samples,)
         False where no fold tested the row with its class among the training rows.
     """
@@ -206,9 +178,12 @@ def out_of_sample_pred_probs(
     splits,
     *,
     seeds,
+    average_epochs="auto",
     fit_params=None,
     n_jobs=None,
     verbose=0,
+    cache=None,
+    identity=None,
     by="out_of_sample_pred_probs",
 ):
     """Predict every row with a model that was not trained on it.
@@ -229,12 +204,18 @@ def out_of_sample_pred_probs(
         Positions, one pair for each fold.
     seeds : list of int
         One for each fold.
+    average_epochs : "auto" or float, default="auto"
+        Share of the last epochs, or stages, whose probabilities are averaged.
     fit_params : dict, default=None
         Passed to ``fit``; what has n_samples entries is cut to the training rows.
     n_jobs : int, default=None
         Folds at a time.
     verbose : int, default=0
         1 shows a progress bar, 2 also logs each fold.
+    cache : FoldCache, default=None
+        Folds that are in it are not trained; the others are put into it.
+    identity : DataIdentity, default=None
+        What the rows are known by; with `cache`.
     by : str
         Who asks, named in the bar and in warnings.
 
@@ -242,96 +223,80 @@ def out_of_sample_pred_probs(
     -------
     evidence : OutOfSample
         Probabilities and which rows they can judge.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With a message about what is done and how to go on.
     """
-    n_epochs = count_epochs(estimator) if n_jobs in (None, 1) else None
-    total = len(splits) * (n_epochs or 1)
-    pred_probs = np.zeros((len(codes), len(classes)))
-    n_tested = np.zeros(len(codes), dtype=np.int64)
-    judged = np.zeros(len(codes), dtype=bool)
-    with progress(total, desc=by, enabled=verbose >= 1):
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-        folds = parallel(
-            delayed(_fit_fold)(
-                estimator, X, labels, codes, classes, split, seed, fit_params or {}
-            )
-            for split, seed in zip(splits, seeds, strict=True)
+    tasks = [
+        FoldTask(
+            estimator,
+            X,
+            labels,
+            codes,
+            classes,
+            train,
+            test,
+            seed,
+            average_epochs=average_epochs,
+            fit_params=fit_params,
+            fold=fold,
         )
-        for fold, ((train, test), probs) in enumerate(zip(splits, folds, strict=True)):
-            pred_probs[test] += probs
-            n_tested[test] += 1
-            judged[test] |= np.isin(codes[test], codes[train])
-            if n_epochs is None:
-                advance()
-            if verbose >= 2:
-                logger.info("%s: fold %d of %d done", by, fold + 1, len(splits))
-    with np.errstate(invalid="ignore"):
-        pred_probs /= n_tested[:, None]
-    _warn_unjudged(judged, codes, classes, by)
-    return OutOfSample(pred_probs, judged)
+        for fold, ((train, test), seed) in enumerate(zip(splits, seeds, strict=True))
+    ]
+    if cache is not None:
+        tasks = _name_tasks(tasks, cache, identity, by)
+    means = MeanOfFolds(len(codes), len(classes), tasks)
+    judged = np.zeros(len(codes), dtype=bool)
+    n_done = 0
+    folds = run_folds(tasks, n_jobs=n_jobs, verbose=verbose, by=by)
+    try:
+        with contextlib.closing(folds):
+            for task, probs in folds:
+                means.add(task.test, probs)
+                judged[task.test] |= np.isin(codes[task.test], codes[task.train])
+                n_done += 1
+    except BaseException as exc:
+        means.abandon()
+        if isinstance(exc, KeyboardInterrupt):
+            raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
+        raise
+    warn_unjudged(judged, codes, classes, by)
+    return OutOfSample(means.finish(), judged)
 
 
-def _fit_fold(estimator, X, labels, codes, classes, split, seed, fit_params):
-    """Train on the training rows of one fold and predict its test rows."""
-    train, test = split
-    present = np.unique(codes[train])
-    if len(present) == 1:  # nothing to train: every row looks like that class
-        probs = np.zeros((len(test), len(classes)))
-        probs[:, present[0]] = 1.0
-        return probs
-    model = seed_estimator(clone(estimator), seed)
-    params = _check_method_params(X, fit_params, indices=train)
-    model.fit(take_rows(X, train), labels[train], **params)
-    probs = np.asarray(model.predict_proba(take_rows(X, test)))
-    return align_columns(probs, model.classes_, classes)
+def _name_tasks(tasks, cache, identity, by):
+    """Give every fold its place in the cache; none where a fold cannot be named."""
+    try:
+        return [replace(task, cache=cache, key=task.name(identity)) for task in tasks]
+    except TypeError as exc:
+        warnings.warn(
+            f"{by}: `memory` keeps nothing of this run, because the training cannot "
+            f"be told from others: {exc}. Use estimators, parameters and functions "
+            "that can be pickled.",
+            LabelQualityWarning,
+            stacklevel=5,
+        )
+        return tasks
 
 
-def align_columns(pred_probs, from_classes, to_classes):
-    """Put columns in the order of `to_classes`; a class without a column gets zeros.
-
-    Parameters
-    ----------
-    pred_probs : ndarray of float, shape (n_samples, n_from)
-        Probabilities with a column for each of `from_classes`.
-    from_classes : array-like of shape (n_from,)
-        Classes that a model has seen.
-    to_classes : ndarray of shape (n_classes,)
-        Sorted classes, a superset.
-
-    Returns
-    -------
-    aligned : ndarray of float, shape (n_samples, n_classes)
-        The same probabilities.
-
-    Examples
-    --------
-    >>> align_columns(np.array([[0.3, 0.7]]), ["a", "c"], np.array(["a", "b", "c"]))
-    array([[0.3, 0. , 0.7]])
-    """
-    if np.array_equal(from_classes, to_classes):
-        return pred_probs
-    aligned = np.zeros((len(pred_probs), len(to_classes)), dtype=pred_probs.dtype)
-    aligned[:, np.searchsorted(to_classes, from_classes)] = pred_probs
-    return aligned
+def _how_to_go_on(n_done, tasks, by):
+    """What is kept after Ctrl-C, and how to train only the rest."""
+    if tasks[0].cache is not None:  # those that other processes finished as well
+        n_done = sum(task.cache.holds(task.key) for task in tasks)
+    done = f"{by}: stopped with {n_done} of {len(tasks)} folds trained."
+    if tasks[0].cache is None:
+        return (
+            f"{done} Pass memory='FOLDER' and random_state=0 to keep folds next time."
+        )
+    return (
+        f"{done} They are kept in {tasks[0].cache.folder}: run it again with the same "
+        "`memory` and an integer `random_state`, and only the others are trained."
+    )
 
 
-def count_epochs(estimator):
-    """Epochs that one fit of an adapter runs, as far as its parameters tell.
-
-    Examples
-    --------
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> count_epochs(LogisticRegression()) is None
-    True
-    """
-    if isinstance(estimator, Pipeline):
-        return count_epochs(estimator[-1])
-    if not type(estimator).__module__.startswith("hubclean."):
-        return None
-    params = estimator.get_params(deep=False)
-    return params.get("max_epochs") or params.get("epochs")
-
-
-def _warn_unjudged(judged, codes, classes, by):
+def warn_unjudged(judged, codes, classes, by):
     """Say how many rows are reported unjudged, and of which classes."""
     if judged.all():
         return

@@ -7,6 +7,7 @@ import pandas as pd
 
 from hubclean._base import LabelIssueFinder
 from hubclean._rows import take_rows
+from hubclean.exceptions import ParameterError
 
 
 class LabelCleaningSampler(LabelIssueFinder):
@@ -19,19 +20,51 @@ class LabelCleaningSampler(LabelIssueFinder):
 
     Parameters
     ----------
-    estimator, cv, score_by, filter_by, frac_noise, threshold, n_jobs, random_state, \
-verbose
-        As for `HubLabelCleaner`; `estimator` only judges the labels.
+    estimator : classifier, default=None
+        Judges the labels: any scikit-learn classifier with ``predict_proba``, a
+        `torch.nn.Module` or a Keras model. None means logistic regression.
+    cv : int, splitter or iterable of (train, test), default=5
+        Folds; an int makes stratified, shuffled, seeded ones.
+    evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
+        Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
+        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        or embeddings, without training `estimator` for it; a list of kinds, or of
+        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
+        have the settings and the sources.
+    score_by : str, default="self_confidence"
+        Label quality score, as for `HubLabelCleaner`.
+    filter_by : str, default="prune_by_noise_rate"
+        Rule that flags rows, as for `find_label_issues`.
+    frac_noise : float, default=1.0
+        Share of the estimated issues that the pruning rules flag, in (0, 1].
+    threshold : float, default=None
+        Label quality in [0, 1] under which a row is an issue; None leaves it to
+        `filter_by`.
+    correction : {"prune_fraction", "prune", "relabel"}, default="prune_fraction"
+        What is done to the issues, as for `HubLabelCleaner`.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that is dropped, in
         [0, 1]; the rest is relabelled.
+    memory : str, path or joblib.Memory, default=None
+        Folder in which the probabilities of trained folds are kept.
+    n_jobs : int, default=None
+        Folds that are trained at a time.
+    random_state : int, RandomState, Generator or None, default=None
+        Seeds the folds and every unset ``random_state`` inside `estimator`.
+    verbose : int, default=0
+        1 shows one progress bar over folds and epochs; 2 also logs each fold.
 
     Attributes
     ----------
     sample_indices_ : ndarray of int, shape (n_kept,)
         Positions of the rows that stay, ascending.
-    classes_, label_issues_, pred_probs_, confident_joint_, noise_matrix_, \
-n_features_in_, feature_names_in_
+    label_issues_ : DataFrame of n_samples rows
+        The table, as for `HubLabelCleaner`.
+    classes_ : ndarray of shape (n_classes,)
+        Sorted classes.
+    pred_probs_ : ndarray of shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+    confident_joint_, noise_matrix_ : ndarray of shape (n_classes, n_classes)
         As for `HubLabelCleaner`.
 
     Examples
@@ -68,9 +101,17 @@ n_features_in_, feature_names_in_
 
     def _resample(self, X, y, fit_params):
         """Judge every label; returns the rows of X and the corrected labels."""
+        if self.correction == "weight":
+            raise ParameterError(
+                f"{type(self).__name__}: `correction` must be 'prune_fraction', "
+                "'prune' or 'relabel'; a sampler gives rows back, not weights. Use "
+                "HubLabelCleaner(correction='weight')."
+            )
         given, judgement, _ = self._find_issues(X, y, fit_params)
-        self.sample_indices_, corrected = self._correct(given, judgement)
-        return take_rows(given.X, self.sample_indices_), corrected
+        correction = self._correct(given, judgement)
+        self.sample_indices_ = correction.kept
+        X_resampled = take_rows(given.X, correction.kept)
+        return X_resampled, given.classes[correction.labels]
 
     def fit_resample(self, X, y, **fit_params):
         """Judge every label and give back the corrected rows.

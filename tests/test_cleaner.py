@@ -532,9 +532,8 @@ def test_no_class_ever_vanishes_from_the_final_model():
 # --------------------------------------------------------------------- progress
 
 
-def test_silent_by_default_and_a_bar_when_asked(small, capfd, monkeypatch):
+def test_silent_by_default_and_a_bar_when_asked(small, capfd):
     X, given, _, _ = small
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
     fitted(X, given)
     assert capfd.readouterr() == ("", "")
     fitted(X, given, verbose=1)

@@ -14,18 +14,21 @@ import numpy as np
 
 from hubclean._confident_learning._joint import (
     calibrate_joint,
-    confident_classes,
+    confident_bars,
     count_joint,
     mean_by_class,
 )
 from hubclean._issue_engine import (
-    row_blocks,
+    confident_classes,
+    in_threads,
+    n_threads,
+    row_blocks_of,
     rows_by_class,
     summarise_rows,
     top_margins,
 )
 
-_TIE_BYTES = 1 << 26
+_TIE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +47,9 @@ class Evidence:
         A class with no more rows than this is left alone by the pruning rules.
     n_jobs : int or None
         Threads; None means all cores.
-    thresholds : ndarray of float, shape (n_classes,), or None
-        Class thresholds; None works them out from these rows.
+    given_thresholds : ndarray of float, shape (n_classes,), or None
+        Class thresholds that were learned before; None works them out from these
+        rows.
     """
 
     labels: np.ndarray
@@ -85,7 +89,10 @@ class Evidence:
     @cached_property
     def confident(self):
         """Confident class of each row, -1 for none; shape (n_samples,)."""
-        return confident_classes(self.summary, self.pred_probs, self.thresholds)
+        bars = confident_bars(self.thresholds)
+        return confident_classes(
+            self.summary, self.pred_probs, bars, n_jobs=self.n_jobs
+        )
 
     @cached_property
     def joint(self):
@@ -149,7 +156,7 @@ def _learn_by_noise_rate(evidence):
     counts = np.where(evidence.prunable[:, None], evidence.counts, 0)
     np.fill_diagonal(counts, 0)
     summary, pred_probs = evidence.summary, evidence.pred_probs
-    top = top_margins(summary, pred_probs, counts)
+    top = top_margins(summary, pred_probs, counts, n_jobs=evidence.n_jobs)
     mask = top.chosen
     _settle_ties(mask, evidence, top.tied, counts)
     return mask & ~summary.agrees, {"margin": top.cuts}
@@ -163,7 +170,8 @@ def _settle_ties(mask, evidence, tied, counts):
     """
     order, bounds = evidence.groups
     own, pred_probs = evidence.summary.self_confidence, evidence.pred_probs
-    for given in np.flatnonzero(tied.any(axis=1)):
+
+    def settle(given):
         rows = order[bounds[given] : bounds[given + 1]]
         classes = np.flatnonzero(tied[given])
         step = max(1, _TIE_BYTES // (len(rows) * pred_probs.dtype.itemsize))
@@ -174,16 +182,20 @@ def _settle_ties(mask, evidence, tied, counts):
                 first = np.argsort(-margins[:, column])[: counts[given, other]]
                 mask[rows[first]] = True
 
+    classes = np.flatnonzero(tied.any(axis=1))
+    in_threads(settle, classes, n_threads(evidence.n_jobs, pred_probs.size))
+
 
 def _flag_by_noise_rate(evidence, cuts):
     """Rows that reach the cut of their class towards any other class."""
-    summary, pred_probs = evidence.summary, evidence.pred_probs
+    summary, pred_probs, cuts = evidence.summary, evidence.pred_probs, cuts["margin"]
     flagged = np.zeros(len(summary.labels), dtype=bool)
-    for rows in row_blocks(pred_probs):
+    best = summary.best - summary.self_confidence
+    possible = ~summary.agrees & (best >= cuts.min(axis=1)[summary.labels])
+    for rows in row_blocks_of(np.flatnonzero(possible), pred_probs):
         margins = pred_probs[rows] - summary.self_confidence[rows, None]
-        reached = margins >= cuts["margin"][summary.labels[rows]]
-        flagged[rows] = reached.any(axis=1)
-    return flagged & ~summary.agrees
+        flagged[rows] = (margins >= cuts[summary.labels[rows]]).any(axis=1)
+    return flagged
 
 
 def _learn_by_class(evidence):

@@ -1,8 +1,11 @@
-"""Blocks of rows, and threads that share them out.
+"""Blocks of rows, the threads that share them out, and whether to compile.
 
-It imports nothing from hubclean.
+It imports `_kernels`, but only when they pay.
 """
 
+import functools
+import importlib
+import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -10,6 +13,49 @@ import numpy as np
 
 #: Bytes of probabilities in one block: small enough for a core's cache.
 BLOCK_BYTES = 1 << 20
+
+
+#: Numbers from which compiled code pays for loading it, and for compiling it once.
+COMPILE_FROM = 50_000_000
+
+
+def kernels_for(array):
+    """The compiled kernels if they pay for an array and can read it, else None.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_samples, n_classes)
+        Probabilities.
+
+    Returns
+    -------
+    kernels : module or None
+        None if the array is small, has a type that Numba cannot read, or Numba is
+        not installed.
+
+    Examples
+    --------
+    >>> kernels_for(np.zeros((3, 2))) is None
+    True
+    """
+    if array.size < COMPILE_FROM or array.dtype not in (np.float32, np.float64):
+        return None
+    return _kernels()
+
+
+@functools.cache
+def _kernels():
+    """The kernels, loaded once; None without Numba."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    return importlib.import_module("hubclean._issue_engine._kernels")
+
+
+def read_only(array):
+    """View of an array that cannot be written, so that one compilation serves all."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def n_threads(n_jobs, n_elements):
@@ -62,8 +108,31 @@ def row_blocks(array, n_bytes=None):
     n_bytes = BLOCK_BYTES if n_bytes is None else n_bytes
     row_bytes = max(1, array.shape[1] * array.dtype.itemsize)
     step = max(1, n_bytes // row_bytes)
-    n_rows = len(array)
+    return row_chunks(len(array), step)
+
+
+def row_chunks(n_rows, step=1 << 15):
+    """Slices of so many rows, for arrays with one number a row.
+
+    Examples
+    --------
+    >>> row_chunks(5, step=3)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
     return [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
+
+
+def row_blocks_of(rows, array):
+    """Yield pieces of some row numbers, each a block of the array.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in row_blocks_of(np.array([3, 5]), np.zeros((9, 2)))]
+    [[3, 5]]
+    """
+    step = row_blocks(array)[0].stop
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
 
 
 def in_threads(function, tasks, n_jobs):

@@ -3,12 +3,18 @@
 It imports only `_blocks`, and the compiled kernels when they pay.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 
-from hubclean._issue_engine._blocks import in_threads, n_threads, row_blocks
+from hubclean._issue_engine._blocks import (
+    in_threads,
+    kernels_for,
+    n_threads,
+    read_only,
+    row_blocks,
+)
 
 _CLOSE = 1e-6
 
@@ -39,6 +45,15 @@ class RowSummary:
     best_class: np.ndarray
     second: np.ndarray
     second_class: np.ndarray
+
+    @property
+    def parts(self):
+        """The arrays, in order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def of(self, rows):
+        """Summary of a slice of the rows."""
+        return RowSummary(*(part[rows] for part in self.parts))
 
     @cached_property
     def predicted(self):
@@ -93,8 +108,15 @@ def summarise_rows(labels, pred_probs, *, n_jobs=None):
         labels, values[0], values[1], classes[0], values[2], classes[1]
     )
 
+    kernels = kernels_for(pred_probs)
+
     def read(rows):
-        _summarise_block(summary, pred_probs[rows], rows)
+        if kernels is None:
+            _summarise_block(summary, pred_probs[rows], rows)
+        else:
+            block = read_only(np.ascontiguousarray(pred_probs[rows]))
+            outputs = (part[rows] for part in summary.parts)
+            kernels.summarise(block, block.view(f"i{block.itemsize}"), *outputs)
 
     threads = n_threads(n_jobs, pred_probs.size)
     in_threads(read, row_blocks(pred_probs), threads)

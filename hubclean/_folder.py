@@ -1,0 +1,207 @@
+"""A folder of images sorted by class, as lazy X and y.
+
+``folder/CLASS/**/IMAGE``: the folder just inside names the class. It imports only
+`hubclean._compat`, `hubclean._labels_version` and `hubclean.exceptions`; Pillow is
+loaded when an image is read.
+"""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from hubclean._compat import require
+from hubclean.exceptions import BadRowsError, DatasetError
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+_NAMED = 5
+_THREADS = 4
+
+
+def class_folders(folder):
+    """Folders just inside that hold images, sorted; empty where there are none.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    folders : list of Path
+    """
+    inside = [p for p in Path(folder).iterdir() if p.is_dir() and p.name[0] not in "._"]
+    return sorted(p for p in inside if next(_images(p), None) is not None)
+
+
+def _images(folder):
+    """Image files in a folder and below, in no order."""
+    return (
+        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
+    )
+
+
+class FolderSource:
+    """X and y of a folder of images sorted by class.
+
+    Parameters
+    ----------
+    folder : str or Path
+        With one folder for each class.
+    size : int, default=None
+        Make every image that many pixels high and wide, with its proportions kept and
+        black around it. None leaves images as they are.
+
+    Attributes
+    ----------
+    X : FolderColumn
+        The images, read when they are asked for.
+    y : ndarray of str, shape (n_samples,)
+        Names of the classes.
+    names : list of str
+        Path of each image inside the folder.
+    version : str
+        Names the files and their sizes.
+
+    Raises
+    ------
+    DatasetError
+        If there is no folder, or there are no images in folders inside it.
+    """
+
+    def __init__(self, folder, *, size=None):
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise DatasetError(f"{folder}: there is no such folder.")
+        classes = class_folders(folder)
+        if not classes:
+            raise DatasetError(
+                f"{folder}: expected one folder for each class, with images inside; "
+                "found none. Images end in " + ", ".join(sorted(SUFFIXES)) + "."
+            )
+        files = [file for inside in classes for file in sorted(_images(inside))]
+        self.folder = folder
+        self.names = [file.relative_to(folder).as_posix() for file in files]
+        self.y = np.array([name.partition("/")[0] for name in self.names])
+        self.version = _version(folder, self.names)
+        self.X = FolderColumn(folder, self.names, self.version, size)
+
+    def __len__(self):
+        return len(self.names)
+
+
+def _version(folder, names):
+    """Name the files, their classes and their sizes."""
+    lines = (f"{name}\x1f{(folder / name).stat().st_size}" for name in names)
+    digest = hashlib.sha256("\x1e".join(lines).encode("utf-8", "surrogateescape"))
+    return f"folder-{digest.hexdigest()[:16]}"
+
+
+class FolderColumn:
+    """Images of a folder as a lazy column: see `hubclean._rows.LazyColumn`."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, folder, names, version, size, row_ids=None, row_shape=None):
+        self.folder, self.names, self.version, self.size = folder, names, version, size
+        self.row_ids = np.arange(len(names)) if row_ids is None else row_ids
+        self.row_shape = self._row_shape() if row_shape is None else row_shape
+
+    @property
+    def shape(self):
+        """(n_rows, height, width[, 3]); None for what varies."""
+        return (len(self.row_ids), *self.row_shape)
+
+    @property
+    def ndim(self):
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def identity(self):
+        """Folder, version and size."""
+        return ("folder", str(self.folder.resolve()), self.version, str(self.size))
+
+    def _row_shape(self):
+        """Shape of one image, from the heads of the files."""
+        pillow = require("PIL.Image", extra="report", by="FolderSource")
+        shapes = set()
+        bad = []
+        for row, name in enumerate(self.names):
+            try:
+                with pillow.open(self.folder / name) as image:
+                    shapes.add((*image.size[::-1], image.mode == "L"))
+            except OSError:  # Pillow's own error for a file that is no image, too
+                bad.append(row)
+        if bad:
+            raise self._bad(bad)
+        grey_only = all(grey for *_, grey in shapes)
+        heights, widths = {h for h, *_ in shapes}, {w for _, w, _ in shapes}
+        sides = (
+            (self.size, self.size)
+            if self.size
+            else tuple(s.pop() if len(s) == 1 else None for s in (heights, widths))
+        )
+        return sides if grey_only else (*sides, 3)
+
+    def _bad(self, rows):
+        """Say which files are no images."""
+        named = ", ".join(self.names[row] for row in rows[:_NAMED])
+        more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+        return BadRowsError(
+            f"{self.folder}: {len(rows)} files cannot be read as images: "
+            f"{named}{more}. Mend or remove them.",
+            rows=rows,
+        )
+
+    def __len__(self):
+        return len(self.row_ids)
+
+    def __getitem__(self, index):
+        if isinstance(index, tuple):
+            index = index[0]
+        rows = self.row_ids[index]
+        return FolderColumn(
+            self.folder,
+            self.names,
+            self.version,
+            self.size,
+            np.atleast_1d(rows),
+            self.row_shape,
+        )
+
+    def read(self, indices=None):
+        """Images at these positions of this column, all when None."""
+        rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            images = list(threads.map(self._decode, rows.tolist()))
+        bad = [row for row, image in zip(rows.tolist(), images, strict=True)
+               if image is None]  # fmt: skip
+        if bad:
+            raise self._bad(bad)
+        if None not in self.row_shape:
+            return np.stack(images) if images else np.empty((0, *self.row_shape), "u1")
+        array = np.empty(len(images), dtype=object)
+        array[:] = images
+        return array
+
+    def _decode(self, row):
+        """One image as an array; None where it cannot be read."""
+        pillow = require("PIL.Image", extra="report", by="FolderSource")
+        try:
+            with pillow.open(self.folder / self.names[row]) as image:
+                grey = len(self.row_shape) == 2
+                image = image.convert("L" if grey else "RGB")
+        except OSError:
+            return None
+        if self.size and image.size != (self.size, self.size):
+            operations = require("PIL.ImageOps", extra="report", by="FolderSource")
+            image = operations.pad(image, (self.size, self.size))
+        return np.asarray(image)
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.read()
+        return array if dtype is None else array.astype(dtype)

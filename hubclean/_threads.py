@@ -1,0 +1,106 @@
+"""How many threads one fold may use, so that folds at a time do not crowd the cores.
+
+It imports nothing from hubclean.
+"""
+
+import contextlib
+import sys
+import threading
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+
+def threads_for(n_jobs):
+    """Threads for each of the folds that run at a time; None leaves all as it is.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Folds at a time.
+
+    Returns
+    -------
+    n_threads : int or None
+        At least 1.
+
+    Examples
+    --------
+    >>> threads_for(1) is None, threads_for(10_000)
+    (True, 1)
+    """
+    return None if n_jobs <= 1 else max(1, joblib.cpu_count() // n_jobs)
+
+
+class _Bound:
+    """A bound on the threads of this process, shared by the folds that want it.
+
+    Folds that run in threads start and end in any order: the first one bounds, the
+    last one to leave puts everything back.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._users = 0
+        self._stack = None
+
+    def take(self, n_threads):
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._stack = contextlib.ExitStack()
+                self._stack.enter_context(threadpool_limits(n_threads))
+                self._stack.enter_context(_limited_torch(n_threads))
+                _limit_tensorflow(n_threads)
+
+    def leave(self):
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._stack.close()
+
+
+_bound = _Bound()
+
+
+@contextlib.contextmanager
+def limited_threads(n_threads):
+    """Bound the threads of BLAS, OpenMP, PyTorch and TensorFlow while a fold trains.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        The bound; None bounds nothing.
+    """
+    if n_threads is None:
+        yield
+        return
+    _bound.take(n_threads)
+    try:
+        yield
+    finally:
+        _bound.leave()
+
+
+@contextlib.contextmanager
+def _limited_torch(n_threads):
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _limit_tensorflow(n_threads):
+    """TensorFlow takes a bound before its first operation, in a fresh worker."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return
+    with contextlib.suppress(RuntimeError, AttributeError):
+        tensorflow.config.threading.set_intra_op_parallelism_threads(n_threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(n_threads)

@@ -1,0 +1,129 @@
+"""``hubclean apply``: put the decisions of a review into the data."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from hubclean._compat import require
+from hubclean._decisions import apply_decisions_to_arrays, read_decisions
+from hubclean._folder import FolderSource
+from hubclean.cli._console import print_json, print_summary
+from hubclean.cli._sources import (
+    kind_of_dataset,
+    labels_of_table,
+    read_table,
+    write_table,
+)
+from hubclean.exceptions import DatasetChangedError, DatasetError
+
+typer = require("typer", extra="cli", by="The command hubclean")
+
+
+def apply(
+    decisions: Path = typer.Argument(
+        ...,
+        exists=True,
+        dir_okay=False,
+        metavar="DECISIONS",
+        help="The decisions.csv that the report exported.",
+    ),
+    dataset: str = typer.Argument(
+        ..., metavar="DATASET", help="The dataset that was judged."
+    ),
+    branch: str = typer.Option(
+        "reviewed", help="New branch of a Hub dataset for the corrected data."
+    ),
+    output: Path = typer.Option(
+        None,
+        "--output",
+        "-o",
+        help="New file for a corrected table, or new folder for corrected images.",
+    ),
+    labels: str = typer.Option("labels", help="Tensor of a Hub dataset with labels."),
+    target: str = typer.Option(None, help="Column of a table with the labels."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+):
+    """Put the decisions of a review into DATASET, or into a corrected copy of it.
+
+    For example:
+
+    hubclean apply decisions.csv s3://bucket/animals --branch reviewed
+
+    hubclean apply decisions.csv ./animals --output ./animals-reviewed
+
+    hubclean apply decisions.csv customers.csv --target churned -o corrected.csv
+    """
+    kind = kind_of_dataset(dataset)
+    checked = read_decisions(decisions)
+    result = {"dataset": dataset, **checked.counts()}
+    if kind == "hub":
+        hub = require("hubclean.hub", extra="hub", by="hubclean apply")
+        result["branch"] = branch
+        result["commit"] = hub.apply_decisions(dataset, checked, branch, labels=labels)
+    else:
+        if output is None:
+            raise typer.BadParameter(
+                "--output is needed for a folder or a table: it stays as it is, and "
+                "the corrected copy is written there."
+            )
+        if output.exists():
+            raise typer.BadParameter(
+                f"--output must be new; {output} is there already."
+            )
+        if kind == "folder":
+            _apply_to_folder(checked, Path(dataset), output)
+        else:
+            _apply_to_table(checked, Path(dataset), target, output)
+        result["output"] = str(output)
+    if json:
+        print_json(result)
+    else:
+        facts = {key.capitalize(): value for key, value in result.items()}
+        print_summary("Decisions applied", facts)
+
+
+def _apply_to_table(decisions, path, target, output):
+    """Write the corrected table."""
+    frame = read_table(path)
+    labels = labels_of_table(frame, target, path)
+    _, corrected = apply_decisions_to_arrays(
+        np.arange(len(frame)), labels.to_numpy(), decisions
+    )
+    kept = np.setdiff1d(np.arange(len(frame)), decisions.rows_to("prune"))
+    frame = frame.iloc[kept].copy()
+    frame[target] = corrected
+    write_table(frame, output)
+
+
+def _apply_to_folder(decisions, folder, output):
+    """Write a corrected copy of the folder; it is there whole, or not at all."""
+    source = FolderSource(folder)
+    version = decisions.dataset_version
+    if version is not None and version != source.version:
+        raise DatasetChangedError(
+            f"{folder}: the decisions are about version {version!r} of the folder; it "
+            f"is {source.version!r} now. Apply them to the folder that was judged, or "
+            "run `hubclean find` again."
+        )
+    rows, corrected = apply_decisions_to_arrays(
+        np.arange(len(source)), source.y, decisions
+    )
+    known = set(source.names)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        for row, label in zip(rows.tolist(), corrected.tolist(), strict=True):
+            given, _, name = source.names[row].partition("/")
+            copy = unfinished / label / name
+            if label != given and f"{label}/{name}" in known:
+                copy = copy.with_name(f"{copy.stem}-from-{given}{copy.suffix}")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if copy.exists():
+                raise DatasetError(f"{output}: two images would be {copy.name!r}.")
+            shutil.copy2(folder / source.names[row], copy)
+        os.chmod(unfinished, 0o755)
+        unfinished.rename(output)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,343 @@
+"""``hubclean find``: judge the labels of a dataset."""
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+
+import pandas as pd
+
+import hubclean
+from hubclean import HubLabelCleaner
+from hubclean._compat import require
+from hubclean._confident_learning import FILTERS
+from hubclean._label_quality import SCORES
+from hubclean.cli._console import print_json, print_summary
+from hubclean.cli._models import make_estimator
+from hubclean.cli._sources import open_data, write_table
+
+typer = require("typer", extra="cli", by="The command hubclean")
+
+_Filter = StrEnum("Filter", {name: name for name in FILTERS})
+_Score = StrEnum("Score", {name: name for name in SCORES})
+_Framework = StrEnum(
+    "Framework", {name: name for name in ("torch", "keras", "sklearn")}
+)
+
+#: Parameters that change nothing about the result.
+_NOT_TOLD = ("memory", "n_jobs", "verbose")
+
+#: Share of rows from which the model is to be doubted, not the labels.
+_TOO_MANY = 0.4
+
+_DATASET = typer.Argument(
+    ...,
+    metavar="DATASET",
+    help="Path or URL of a Hub dataset, a folder with one folder of images for each "
+    "class, or a table that ends in .csv, .tsv or .parquet.",
+)
+#: Headings of the options in the help.
+_DATA, _MODEL, _RULE, _RESULTS = "Data", "Model", "Evidence and rule", "Results"
+_EXAMPLE = """
+For example:
+
+hubclean find ./animals --report report.html
+
+hubclean find s3://bucket/animals --model resnet18 --epochs 20 --branch label-issues
+
+hubclean find customers.csv --target churned --issues issues.csv --json
+"""
+
+
+def find(
+    dataset: str = _DATASET,
+    images: str = typer.Option(
+        "images", help="Tensor of a Hub dataset to learn from.", rich_help_panel=_DATA
+    ),
+    labels: str = typer.Option(
+        "labels", help="Tensor of a Hub dataset with labels.", rich_help_panel=_DATA
+    ),
+    target: str = typer.Option(
+        None, help="Column of a table with the labels.", rich_help_panel=_DATA
+    ),
+    model: str = typer.Option(
+        None,
+        help="A name (resnet18; logistic, forest, boosting), module:Class or "
+        "module:build_fn. By default what suits the data.",
+        rich_help_panel=_MODEL,
+    ),
+    framework: _Framework = typer.Option(
+        None, help="What the model is made with.", rich_help_panel=_MODEL
+    ),
+    epochs: int = typer.Option(
+        10, min=1, help="Epochs of each training of a network.", rich_help_panel=_MODEL
+    ),
+    batch_size: int = typer.Option(
+        64, min=1, help="Rows of a batch of a network.", rich_help_panel=_MODEL
+    ),
+    size: int = typer.Option(
+        None,
+        min=8,
+        help="Pixels high and wide of an image of a folder.",
+        rich_help_panel=_DATA,
+    ),
+    folds: int = typer.Option(
+        5, min=2, help="Folds of the out-of-sample predictions.", rich_help_panel=_RULE
+    ),
+    evidence: str = typer.Option(
+        "cv",
+        help="Where probabilities come from: cv, leave_one_out, or cv,leave_one_out.",
+        rich_help_panel=_RULE,
+    ),
+    filter_by: _Filter = typer.Option(
+        "prune_by_noise_rate", help="Rule that flags rows.", rich_help_panel=_RULE
+    ),
+    score_by: _Score = typer.Option(
+        "self_confidence", help="Score of label quality.", rich_help_panel=_RULE
+    ),
+    threshold: float = typer.Option(
+        None,
+        min=0,
+        max=1,
+        help="Flag rows under this quality, not by the rule.",
+        rich_help_panel=_RULE,
+    ),
+    jobs: int = typer.Option(
+        None, help="Folds that are trained at a time.", rich_help_panel=_RULE
+    ),
+    seed: int = typer.Option(
+        0, min=0, help="The same seed gives the same answer.", rich_help_panel=_RULE
+    ),
+    branch: str = typer.Option(
+        None,
+        help="Write the result into the Hub dataset, on this new branch.",
+        rich_help_panel=_RESULTS,
+    ),
+    report: Path = typer.Option(
+        None,
+        dir_okay=False,
+        help="Write a report: .html to review, .md or .json.",
+        rich_help_panel=_RESULTS,
+    ),
+    issues: Path = typer.Option(
+        None,
+        dir_okay=False,
+        help="Write the table of all rows: .csv or .parquet.",
+        rich_help_panel=_RESULTS,
+    ),
+    cache: Path = typer.Option(
+        None,
+        file_okay=False,
+        help="Keep finished folds here, and go on from them.",
+        rich_help_panel=_RULE,
+    ),
+    max_suspects: int = typer.Option(
+        5000, min=1, help="Most rows in the report.", rich_help_panel=_RESULTS
+    ),
+    fail_over: float = typer.Option(
+        None,
+        min=0,
+        max=1,
+        help="Exit with 3 when a larger share has issues.",
+        rich_help_panel=_RESULTS,
+    ),
+    json: bool = typer.Option(
+        False, "--json", help="Print JSON.", rich_help_panel=_RESULTS
+    ),
+    quiet: bool = typer.Option(
+        False, "--quiet", "-q", help="Show no progress.", rich_help_panel=_RESULTS
+    ),
+):
+    """Find the labels of DATASET that look wrong."""
+    data = open_data(dataset, images=images, labels=labels, target=target, size=size)
+    _check_outputs(data, branch, report, issues)
+    cleaner = HubLabelCleaner(
+        make_estimator(
+            model, framework and framework.value, data.X,
+            epochs=epochs, batch_size=batch_size,
+        ),
+        cv=folds,
+        filter_by=filter_by.value,
+        score_by=score_by.value,
+        threshold=threshold,
+        n_jobs=jobs,
+        random_state=seed,
+        verbose=0 if quiet else 1,
+        **_optional(evidence, cache),
+    )  # fmt: skip
+    cleaner.fit(data.X, data.labels)
+    result = _result(dataset, data, cleaner)
+    result["apply"] = _apply_arguments(dataset, data, target, labels)
+    _write(result, data, cleaner, branch, report, issues, max_suspects)
+    if json:
+        print_json(result)
+    else:
+        _print(result)
+    if fail_over is not None and result["n_issues"] > fail_over * result["n_rows"]:
+        raise typer.Exit(3)
+
+
+find.__doc__ += "\n" + _EXAMPLE
+
+
+def _optional(evidence, cache):
+    """Evidence, which may be several kinds, and the cache if there is one."""
+    kinds = [kind.strip() for kind in evidence.split(",")]
+    optional = {"evidence": kinds[0] if len(kinds) == 1 else kinds}
+    return optional if cache is None else {**optional, "memory": str(cache)}
+
+
+def _check_outputs(data, branch, report, issues):
+    """Refuse, before any training, what cannot be written after it."""
+    if branch is not None and data.kind != "hub":
+        raise typer.BadParameter(
+            "--branch is for Hub datasets; use --issues FILE for a folder or a table."
+        )
+    for path in (report, issues):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise FileNotFoundError(
+                2, "there is no such folder", str(path.absolute().parent)
+            )
+
+
+def _result(dataset, data, cleaner):
+    """What was found, as plain values."""
+    from hubclean.report import summarise
+
+    table = cleaner.label_issues_
+    summary = summarise(
+        table, data.labels, class_names=data.class_names, max_suspects=1
+    )
+    names = [c["name"] for c in summary["classes"]]
+    return {
+        "dataset": dataset,
+        "dataset_version": data.version,
+        "hubclean_version": hubclean.__version__,
+        "n_rows": summary["n_rows"],
+        "n_issues": summary["n_issues"],
+        "n_classes": len(names),
+        "model": _name_of(cleaner.estimator_),
+        "parameters": {
+            key: value
+            for key, value in cleaner.get_params(deep=False).items()
+            if isinstance(value, (str, int, float)) and key not in _NOT_TOLD
+        },
+        "pairs": [
+            {
+                "given": names[pair["given"]],
+                "predicted": names[pair["predicted"]],
+                "n_issues": pair["n_issues"],
+            }
+            for pair in summary["pairs"][:50]
+        ],
+    }
+
+
+def _name_of(model):
+    """Name of the class of a model; of a pipeline its last step."""
+    return type(model[-1] if hasattr(model, "steps") else model).__name__
+
+
+def _write(result, data, cleaner, branch, report, issues, max_suspects):
+    """Write what was asked for; what was written is added to the result."""
+    table = cleaner.label_issues_
+    if branch is not None:
+        hub = require("hubclean.hub", extra="hub", by="--branch")
+        table.attrs["hubclean"] = {
+            "dataset_version": data.version,
+            "bad_rows": list(data.source.bad_rows),
+            "parameters": {"model": result["model"], **result["parameters"]},
+        }
+        result["branch"] = branch
+        result["commit"] = hub.create_tensors(
+            data.source, table, branch=branch, verbose=False
+        )
+    if issues is not None:
+        write_table(issues_table(data, table), issues)
+        result["issues"] = str(issues)
+    if report is not None:
+        write_data_report(
+            report,
+            data,
+            table,
+            title=f"Labels of {Path(result['dataset']).name}",
+            provenance={"model": result["model"], **result["parameters"]},
+            threshold=cleaner.threshold,
+            max_suspects=max_suspects,
+        )
+        result["report"] = str(report)
+
+
+def issues_table(data, table):
+    """The result table as it is written into a file."""
+    rows = range(len(table)) if data.indices is None else data.indices
+    frame = pd.DataFrame({"row": rows})
+    if data.names is not None:
+        frame["name"] = data.names
+    frame["given_label"] = data.labels
+    return pd.concat([frame, table.reset_index(drop=True)], axis=1)
+
+
+def write_data_report(path, data, table, **options):
+    """Report on what was opened."""
+    report = require("hubclean.report", extra="report", by="--report")
+    return report.write_report(
+        path,
+        table,
+        data.labels,
+        data.shown,
+        class_names=data.class_names,
+        row_names=data.names,
+        dataset_version=data.version,
+        **options,
+    )
+
+
+def _print(result):
+    """The summary for a person."""
+    share = result["n_issues"] / max(result["n_rows"], 1)
+    facts = {
+        "Rows": f"{result['n_rows']:,} in {result['n_classes']} classes",
+        "Model": result["model"],
+    }
+    for key in ("branch", "commit", "issues", "report"):
+        if key in result:
+            facts[key.capitalize()] = result[key]
+    lines = [
+        (p["given"], p["predicted"], f"{p['n_issues']:,}") for p in result["pairs"]
+    ]
+    print_summary(
+        f"{result['n_issues']:,} label issues in {result['dataset']} ({share:.1%})",
+        facts,
+        columns=("given", "predicted", "issues"),
+        lines=lines,
+        steps=_next_steps(result),
+    )
+
+
+def _next_steps(result):
+    """What a person does with it."""
+    if result["n_issues"] > _TOO_MANY * result["n_rows"]:
+        return [
+            "So many may say more about the model than about the labels: train it "
+            "longer (--epochs), or try another (--model)."
+        ]
+    if str(result.get("report", "")).endswith((".html", ".htm")):
+        return [
+            f"Next: open {result['report']}, decide, and export decisions.csv. Then:",
+            f"hubclean apply decisions.csv {result['apply']}",
+        ]
+    if "report" not in result:
+        return ["Next: add --report report.html to look at them and decide."]
+    return []
+
+
+def _apply_arguments(dataset, data, target, labels):
+    """What `hubclean apply` needs besides the decisions."""
+    path = Path(dataset)
+    more = {
+        "hub": ["--branch", "reviewed"]
+        + (["--labels", labels] if labels != "labels" else []),
+        "folder": ["--output", f"{path.name}-reviewed"],
+        "table": ["--target", target, "--output", f"{path.stem}-reviewed{path.suffix}"],
+    }
+    return shlex.join([dataset, *more[data.kind]])

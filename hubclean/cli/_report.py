@@ -1,0 +1,117 @@
+"""``hubclean report`` and ``hubclean demo``."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hubclean._compat import require
+from hubclean.cli._console import print_json, print_summary
+from hubclean.cli._find import _DATASET, write_data_report
+from hubclean.cli._sources import open_data, read_table
+from hubclean.exceptions import DatasetChangedError, DatasetError
+
+typer = require("typer", extra="cli", by="The command hubclean")
+
+_COLUMNS = ["is_label_issue", "label_quality", "predicted_labels"]
+
+
+def report(
+    dataset: str = _DATASET,
+    output: Path = typer.Option(
+        "report.html",
+        "--output",
+        "-o",
+        dir_okay=False,
+        help="File to write: .html to review, .md or .json.",
+    ),
+    issues: Path = typer.Option(
+        None,
+        exists=True,
+        dir_okay=False,
+        help="Table that `hubclean find --issues` wrote.",
+    ),
+    branch: str = typer.Option(
+        None, help="Branch of the Hub dataset that `hubclean find --branch` wrote."
+    ),
+    images: str = typer.Option("images", help="Tensor of a Hub dataset to show."),
+    labels: str = typer.Option("labels", help="Tensor of a Hub dataset with labels."),
+    target: str = typer.Option(None, help="Column of a table with the labels."),
+    max_suspects: int = typer.Option(5000, min=1, help="Most rows in the report."),
+    json: bool = typer.Option(False, "--json", help="Print JSON."),
+):
+    """Write a report of what `hubclean find` found earlier.
+
+    For example:
+
+    hubclean report ./animals --branch label-issues -o report.html
+
+    hubclean report customers.csv --target churned --issues issues.csv
+    """
+    data = open_data(dataset, images=images, labels=labels, target=target)
+    if data.kind != "hub" and issues is None:
+        raise typer.BadParameter(
+            "--issues FILE is needed for a folder or a table: the file that "
+            "`hubclean find --issues FILE` wrote."
+        )
+    if issues is not None:
+        table, provenance = _stored_table(issues, data), {}
+    else:
+        hub = require("hubclean.hub", extra="hub", by="hubclean report")
+        table, found = hub.read_label_issues(dataset, branch)
+        data.version = found.get("dataset_version", data.version)
+        provenance = found.get("parameters", {})
+        table = table.iloc[data.indices].reset_index(drop=True)
+        if data.class_names is not None and table[_COLUMNS[2]].dtype.kind not in "iu":
+            codes = {name: code for code, name in enumerate(data.class_names)}
+            table[_COLUMNS[2]] = table[_COLUMNS[2]].map(codes)
+    write_data_report(
+        output,
+        data,
+        table,
+        title=f"Labels of {Path(dataset).name}",
+        provenance=provenance,
+        max_suspects=max_suspects,
+    )
+    result = {"report": str(output), "n_issues": int(table[_COLUMNS[0]].sum())}
+    if json:
+        print_json(result)
+    else:
+        print_summary(f"Wrote {output}", {"Label issues": f"{result['n_issues']:,}"})
+
+
+def _stored_table(path, data):
+    """The result table of a file, if it is about these labels."""
+    frame = read_table(path)
+    missing = [c for c in ("given_label", *_COLUMNS) if c not in frame.columns]
+    if missing:
+        raise DatasetError(
+            f"{path}: expected the table that `hubclean find --issues` writes; "
+            f"{', '.join(missing)} missing."
+        )
+    given = [str(label) for label in data.labels.tolist()]
+    if given != [str(label) for label in frame["given_label"].tolist()]:
+        raise DatasetChangedError(
+            f"{path}: the labels that were judged are not those of the dataset. Run "
+            "`hubclean find` again."
+        )
+    table = frame[_COLUMNS].copy()
+    by_text = {str(label): label for label in np.asarray(data.labels).tolist()}
+    predicted = frame[_COLUMNS[2]].map(lambda label: by_text.get(str(label), label))
+    table[_COLUMNS[2]] = predicted
+    return table
+
+
+def demo(
+    output: Path = typer.Option(
+        "demo-output", "--output", "-o", file_okay=False, help="Folder to write into."
+    ),
+):
+    """Find planted wrong labels in images of digits, end to end.
+
+    For example:
+
+    hubclean demo --output demo-output
+    """
+    from hubclean._demo import run_demo
+
+    run_demo(str(output))

@@ -1,0 +1,175 @@
+"""What DATASET may be: a Hub dataset, a folder of images, or a table in a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hubclean._compat import require
+from hubclean._folder import FolderSource, class_folders
+from hubclean._labels_version import labels_version
+from hubclean.cli._console import say
+from hubclean.exceptions import DatasetError
+
+_TABLES = {".csv": ",", ".tsv": "\t", ".parquet": None, ".pq": None}
+_SIDE = 96  # pixels of an image where those of a folder differ in size
+
+
+@dataclass
+class Data:
+    """What was opened.
+
+    Attributes
+    ----------
+    kind : {"hub", "folder", "table"}
+    X : rows for the estimator
+    labels : ndarray of shape (n_samples,)
+    shown : rows for the report
+    names : list of str or None
+        What to call each row.
+    class_names : list of str or None
+    version : str
+    source : object
+        A `HubSource`, a `FolderSource` or a whole data frame.
+    """
+
+    kind: str
+    X: Any
+    labels: np.ndarray
+    shown: Any
+    names: Any
+    class_names: Any
+    version: str
+    source: Any
+
+    @property
+    def indices(self):
+        """Positions in the dataset; rows that cannot be read are left out."""
+        return np.asarray(self.X.row_ids) if self.kind != "table" else None
+
+
+def kind_of_dataset(dataset):
+    """Tell what DATASET is by its name and what lies there.
+
+    Parameters
+    ----------
+    dataset : str
+        Path or URL.
+
+    Returns
+    -------
+    kind : {"hub", "folder", "table"}
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at a local path.
+    """
+    if "://" in dataset:
+        return "hub"
+    path = Path(dataset)
+    if not path.exists():
+        raise FileNotFoundError(2, "there is no such file or folder", dataset)
+    if path.suffix.lower() in _TABLES and path.is_file():
+        return "table"
+    if path.is_file():
+        raise DatasetError(
+            f"{dataset}: expected a Hub dataset, a folder of images sorted by class, "
+            "or a file that ends in .csv, .tsv or .parquet."
+        )
+    return "folder" if class_folders(path) else "hub"
+
+
+def open_data(dataset, *, images, labels, target, branch=None, size=None):
+    """Open DATASET for finding and for reporting.
+
+    Parameters
+    ----------
+    dataset : str
+        Path or URL.
+    images, labels : str
+        Tensors of a Hub dataset.
+    target : str or None
+        Column with the labels of a table.
+    branch : str, default=None
+        Branch of a Hub dataset.
+    size : int, default=None
+        Pixels high and wide of an image of a folder.
+
+    Returns
+    -------
+    data : Data
+    """
+    kind = kind_of_dataset(dataset)
+    if kind == "table":
+        return _open_table(Path(dataset), target)
+    if kind == "folder":
+        return _open_folder(dataset, size)
+    hub = require("hubclean.hub", extra="hub", by="hubclean find")
+    source = hub.open(dataset, images, labels, branch=branch)
+    given = np.asarray(source.y)
+    return Data("hub", source.X, given, source.X, None, source.class_names,
+                source.version, source)  # fmt: skip
+
+
+def _open_folder(dataset, size):
+    """Images of one size for the estimator, as they are for the report."""
+    source = FolderSource(dataset)
+    X = source.X
+    if size is None and None in X.shape:
+        size = _SIDE
+        say(f"The images differ in size: they are fitted into {size} x {size} pixels.")
+    if size is not None:
+        X = FolderSource(dataset, size=size).X
+    return Data("folder", X, source.y, source.X, source.names, None,
+                source.version, source)  # fmt: skip
+
+
+def read_table(path):
+    """Whole data frame of a CSV, TSV or Parquet file."""
+    separator = _TABLES[path.suffix.lower()]
+    try:
+        if separator is None:
+            return pd.read_parquet(path)
+        return pd.read_csv(path, sep=separator)
+    except (ValueError, UnicodeError) as exc:  # ParserError is a ValueError
+        raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
+
+
+def write_table(frame, path):
+    """Write a data frame in the format that the name of the file tells."""
+    path = Path(path)
+    separator = _TABLES.get(path.suffix.lower(), ",")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        if separator is None:
+            frame.to_parquet(partial, index=False)
+        else:
+            frame.to_csv(partial, sep=separator, index=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def labels_of_table(frame, target, path):
+    """Labels of a table, and a clear word where the column is not there."""
+    if target is None or target not in frame.columns:
+        typer = require("typer", extra="cli", by="The command hubclean")
+        came = "it is missing" if target is None else f"got {target!r}"
+        raise typer.BadParameter(
+            f"--target must name the column of {path} that holds the labels; {came}. "
+            f"Columns: {', '.join(map(str, frame.columns[:20]))}."
+        )
+    return frame[target]
+
+
+def _open_table(path, target):
+    frame = read_table(path)
+    labels = labels_of_table(frame, target, path)
+    X = frame.drop(columns=target)
+    given = labels.to_numpy()
+    if labels.dtype.kind in "OU" or isinstance(labels.dtype, pd.StringDtype):
+        given = labels.to_numpy(dtype=object, na_value=None)
+    return Data("table", X, given, X, None, None, labels_version(given), frame)

@@ -1,0 +1,480 @@
+"""The scikeras classifier that builds fresh networks and feeds whole batches."""
+
+import contextlib
+import copy
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
+
+from hubclean._compat import _check_feature_names
+from hubclean._hooks import epochs_to_average
+from hubclean.exceptions import LabelsError, ParameterError, ValidationError
+from hubclean.keras._building import build_network, free_networks
+from hubclean.keras._datasets import from_dataset, is_tf_dataset
+from hubclean.keras._feeding import Feed, Rows
+from hubclean.keras._labels import encode, label_array, row_weights, split_validation
+from hubclean.keras._mending import MendedClassifier
+from hubclean.keras._randomness import draw_seed, seeded
+from hubclean.keras._training import Evaluation, Margins, Watch
+
+_SAMPLE_ROWS = 64
+
+
+class KerasClassifier(MendedClassifier):
+    """Classifier around a Keras model, for folds of any X.
+
+    It is scikeras's `KerasClassifier`, mended: scikit-learn knows it for a classifier,
+    every `fit` starts from a fresh network, one seed decides the result, batches are
+    read whole, and a loss that does not fit is refused before training. Make one with
+    `scikeras`, which describes the parameters.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels seen in `fit`, sorted.
+    model_ : keras.Model
+        The trained network.
+    history_ : dict of str to list of float
+        Loss and metrics of every epoch.
+    callbacks_ : list of keras.callbacks.Callback
+        Copies of the given callbacks, as the training left them.
+    margins_ : ndarray of float, shape (n_samples,)
+        With ``record_margins=True``: mean margin of the given label.
+    margin_history_ : ndarray of float32, shape (n_epochs, n_samples)
+        With ``record_margins=True``: the margins of every epoch.
+    evaluated_proba_ : ndarray of float, shape (n_evaluated, n_classes)
+        After ``fit(X, y, evaluate=rows)``: their probabilities, averaged over epochs.
+    """
+
+    def __init__(
+        self,
+        model=None,
+        *,
+        epochs=10,
+        batch_size=64,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        transform=None,
+        transform_valid=None,
+        dataset=None,
+        one_hot=None,
+        callbacks=None,
+        validation_split=0.0,
+        validation_batch_size=None,
+        shuffle=True,
+        class_weight=None,
+        warm_start=False,
+        run_eagerly=False,
+        random_state=None,
+        fold=None,
+        record_margins=False,
+        average_epochs=0.5,
+        verbose=0,
+        **kwargs,
+    ):
+        super().__init__(
+            model,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_batch_size=validation_batch_size,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            warm_start=warm_start,
+            run_eagerly=run_eagerly,
+            random_state=random_state,
+            verbose=verbose,
+            **kwargs,
+        )
+        self.transform = transform
+        self.transform_valid = transform_valid
+        self.dataset = dataset
+        self.one_hot = one_hot
+        self.fold = fold
+        self.record_margins = record_margins
+        self.average_epochs = average_epochs
+
+    # -- fitting ---------------------------------------------------------------
+
+    def fit(self, X=None, y=None, sample_weight=None, *, evaluate=None, **fit_params):
+        """Train a network with fresh weights.
+
+        Parameters
+        ----------
+        X : array-like, lazy column or tf.data.Dataset of n_samples rows, or None
+            What the network takes; None takes `dataset`.
+        y : array-like of shape (n_samples,) or None
+            Labels; None takes them from a dataset of (x, y) pairs.
+        sample_weight : array-like of shape (n_samples,) or None
+            Weights of the rows.
+        evaluate : rows like X or None
+            Held-out rows to predict while training: see ``evaluated_proba_``.
+        **fit_params : dict
+            For `keras.Model.fit`; ``epochs`` and others take the place of the
+            parameters of the same name.
+
+        Returns
+        -------
+        self : KerasClassifier
+            Fitted.
+
+        Raises
+        ------
+        ValidationError
+            If rows, labels, network or a parameter cannot be used.
+        TrainingError
+            If the loss stops being a finite number.
+        """
+        if not (self.warm_start and self.initialized_):
+            self._forget()
+        self._fit(X, y, sample_weight, evaluate, None, **fit_params)
+        return self
+
+    def partial_fit(
+        self,
+        X,
+        y=None,
+        classes=None,
+        sample_weight=None,
+        *,
+        evaluate=None,
+        **fit_params,
+    ):
+        """Train one epoch more, with the weights as they are.
+
+        Parameters
+        ----------
+        X, y, sample_weight, evaluate, **fit_params
+            As in `fit`.
+        classes : array-like or None
+            All labels there will be; used by the first call only.
+
+        Returns
+        -------
+        self : KerasClassifier
+            Fitted.
+        """
+        start = self.current_epoch
+        fit_params = {"epochs": 1, "initial_epoch": start, **fit_params}
+        self._fit(X, y, sample_weight, evaluate, classes, **fit_params)
+        return self
+
+    def initialize(self, X, y=None):
+        """Build the network without training it.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        self : KerasClassifier
+            With ``model_``, ready to predict.
+        """
+        self._forget()
+        self._prepare(X, y, None)
+        return self
+
+    def _fit(self, X, y, sample_weight, evaluate, classes, **fit_params):
+        """Build the network unless there is one, and train it."""
+        rows, codes = self._prepare(X, y, classes)
+        weights = row_weights(
+            self.class_weight, self.classes_[codes], sample_weight, rows.n
+        )
+        self._train(rows, codes, weights, evaluate, fit_params)
+
+    def _forget(self):
+        """Drop what an earlier fit learned, and the memory of its network."""
+        learned = [name for name in vars(self) if name.endswith("_")]
+        for name in learned:
+            delattr(self, name)
+        free_networks()
+
+    def _prepare(self, X, y, classes):
+        """Rows and class numbers; learns the classes and builds the network."""
+        X, y = self._rows_and_labels(X, y)
+        rows = Rows(X, self._transform_of(training=True))
+        labels = label_array(y, rows.n)
+        if self.initialized_:
+            return rows, encode(labels, self.classes_)
+        self.classes_ = np.unique(labels if classes is None else classes)
+        codes = encode(labels, self.classes_)
+        if len(self.classes_) < 2:
+            raise LabelsError(
+                "KerasClassifier: `y` must have at least 2 classes; got 1 class, "
+                f"{self.classes_.tolist()[0]!r}."
+            )
+        sample = self._learn_shape(X, rows, labels)
+        self.seed_ = draw_seed(self.random_state)
+        with seeded(self.seed_):
+            self.model_, self.targets_ = build_network(self, sample)
+            # The default network is sized and scaled by these rows, the others by one.
+            self._sample = sample if self.model is None else sample[:1]
+            self._initialize_callbacks()
+        return rows, codes
+
+    def _rows_and_labels(self, X, y):
+        """Rows and labels, which a source or a dataset of pairs brings along."""
+        X = self.dataset if X is None else X
+        if y is None and is_tf_dataset(X):
+            X, y = from_dataset(X)
+        elif y is None and hasattr(X, "X") and hasattr(X, "y"):
+            X, y = X.X, X.y
+        elif y is None and isinstance(X, tuple) and len(X) == 2:
+            X, y = X
+        elif is_tf_dataset(X):
+            X = from_dataset(X)[0]
+        if X is None or y is None:
+            raise ParameterError(
+                "KerasClassifier: fit needs X and y, or a dataset of (x, y) pairs as X "
+                "or as the parameter `dataset`."
+            )
+        return X, y
+
+    def _transform_of(self, training):
+        """Transform of the rows while training, or while predicting."""
+        transform = self.transform
+        if not training and self.transform_valid is not None:
+            transform = self.transform_valid
+        if isinstance(transform, dict):
+            named = {
+                key: value for key, value in transform.items() if value is not None
+            }
+            if set(named) - {"images"}:
+                raise ParameterError(
+                    "KerasClassifier: a transform given as a dict may have the key "
+                    f"'images' only, with others None; got {sorted(named)}."
+                )
+            return named.get("images")
+        return transform
+
+    def _learn_shape(self, X, rows, labels):
+        """Set what model functions read in `meta`; give some rows."""
+        spread = np.linspace(0, rows.n - 1, min(rows.n, _SAMPLE_ROWS)).astype(int)
+        sample = rows.read(spread)
+        self.X_shape_ = (rows.n, *sample.shape[1:])
+        self.X_dtype_ = sample.dtype
+        if sample.ndim > 1:
+            self.n_features_in_ = sample.shape[1]
+        if hasattr(X, "columns"):
+            _check_feature_names(self, X, reset=True)
+        self.n_classes_ = len(self.classes_)
+        self.target_type_ = "binary" if self.n_classes_ == 2 else "multiclass"
+        self.n_outputs_ = self.n_outputs_expected_ = self.y_ndim_ = 1
+        self.y_dtype_ = labels.dtype
+        return sample
+
+    def _train(self, rows, codes, weights, evaluate, fit_params):
+        """Run the epochs."""
+        arguments = {**self._keras_arguments("fit"), **fit_params}
+        batch_size = self._batch_size(arguments.pop("batch_size", None), rows.n)
+        split = arguments.pop("validation_split", 0.0)
+        shuffle = bool(arguments.pop("shuffle", True))
+        train, held_out = split_validation(codes, split, self.seed_)
+        targets = self.targets_.encode(codes)
+        weights_of = (lambda part: None) if weights is None else weights.__getitem__
+        feed = Feed(
+            rows,
+            batch_size,
+            train,
+            targets[train],
+            weights_of(train),
+            self.seed_,
+            shuffle,
+        )
+        if held_out is not None:
+            size = arguments.get("validation_batch_size") or batch_size
+            held = Feed(
+                rows,
+                self._batch_size(size, rows.n),
+                held_out,
+                targets[held_out],
+                weights_of(held_out),
+            )
+            arguments["validation_data"] = held.for_keras()
+        epochs = arguments.pop("epochs")
+        start = arguments.pop("initial_epoch", 0)
+        hooks = self._hooks(feed, rows.n, evaluate, epochs, start)
+        self.callbacks_ = _own_callbacks(self._fit_callbacks)
+        self.callbacks_ += _own_callbacks(arguments.pop("callbacks", None) or [])
+        with feed.own_errors(), _margins_watched(hooks["margins"], self.model_):
+            history = self.model_.fit(
+                feed.for_keras(),
+                epochs=start + epochs,
+                initial_epoch=start,
+                shuffle=False,
+                callbacks=[hook for hook in hooks.values() if hook] + self.callbacks_,
+                **arguments,
+            )
+        self._keep(history.history, hooks, start)
+
+    def _hooks(self, feed, n_rows, evaluate, epochs, start):
+        """Callbacks of hubclean's own."""
+        hooks = {"watch": Watch(feed, self.fold), "evaluation": None, "margins": None}
+        if evaluate is not None:
+            first = start + epochs_to_average(epochs, self.average_epochs)
+            other = self._feed_to_predict(evaluate)
+            data = other.for_keras()
+            hooks["evaluation"] = Evaluation(lambda: self._probabilities(data), first)
+        if self.record_margins:
+            hooks["margins"] = Margins(feed, self.targets_, n_rows)
+        return hooks
+
+    def _keep(self, history, hooks, start):
+        """Store what the training left."""
+        if not start or not hasattr(self, "history_"):
+            self.history_ = {}
+        for name, values in history.items():
+            self.history_[name] = self.history_.get(name, []) + values
+        if hooks["evaluation"] is not None:
+            self.evaluated_proba_ = hooks["evaluation"].mean()
+        if hooks["margins"] is not None:
+            self.margin_history_ = np.stack(hooks["margins"].history)
+            self.margins_ = self.margin_history_.mean(axis=0, dtype=np.float64)
+
+    # -- predicting ------------------------------------------------------------
+
+    def predict_proba(self, X, **predict_params):
+        """Class probabilities.
+
+        Parameters
+        ----------
+        X : array-like, lazy column or tf.data.Dataset of n_samples rows
+            Of the shape that `fit` saw.
+        **predict_params : dict
+            For `keras.Model.predict`.
+
+        Returns
+        -------
+        pred_probs : ndarray of float, shape (n_samples, n_classes)
+            Columns follow `classes_`; rows sum to 1.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` was not called before.
+        ValidationError
+            If the rows have another shape.
+        """
+        check_is_fitted(self, "model_")
+        feed = self._feed_to_predict(X, predict_params.pop("batch_size", None))
+        if not feed.rows.n:
+            return np.empty((0, len(self.classes_)))
+        with feed.own_errors():
+            return self._probabilities(feed.for_keras(), **predict_params)
+
+    def predict(self, X, **predict_params):
+        """Most probable labels.
+
+        Parameters
+        ----------
+        X, **predict_params
+            As in `predict_proba`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            In the dtype of the labels that `fit` saw.
+        """
+        return self.classes_[self.predict_proba(X, **predict_params).argmax(axis=1)]
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of `predict`.
+
+        Parameters
+        ----------
+        X : rows as in `predict_proba`
+            Of n_samples rows.
+        y : array-like of shape (n_samples,)
+            True labels.
+        sample_weight : array-like of shape (n_samples,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+        """
+        return accuracy_score(
+            np.asarray(y), self.predict(X), sample_weight=sample_weight
+        )
+
+    def _feed_to_predict(self, X, batch_size=None):
+        """Rows in order, without targets."""
+        if is_tf_dataset(X):
+            X = from_dataset(X)[0]
+        if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
+            _check_feature_names(self, X, reset=False)
+        rows = Rows(X, self._transform_of(training=False))
+        if rows.n:
+            shape, expected = rows.read(np.arange(1)).shape[1:], self.X_shape_[1:]
+            if shape != expected:
+                raise ValidationError(
+                    f"KerasClassifier: X has rows of shape {shape}, but was fitted "
+                    f"with rows of shape {expected}."
+                )
+        given = self._keras_arguments("predict").get("batch_size")
+        return Feed(rows, self._batch_size(batch_size or given, rows.n))
+
+    def _probabilities(self, data, **predict_params):
+        """Class probabilities from the network as it is now."""
+        arguments = {**self._keras_arguments("predict"), **predict_params}
+        arguments.pop("batch_size", None)
+        outputs = self.model_.predict(data, **arguments)
+        return self.targets_.probabilities(outputs)
+
+    def _keras_arguments(self, method):
+        """Parameters that go to `keras.Model.fit` or `predict`."""
+        passed = self._fit_kwargs if method == "fit" else self._predict_kwargs
+        params = self.get_params(deep=False)
+        given = {name: params[name] for name in passed if name in params}
+        start = f"{method}__"
+        routed = {k[len(start) :]: v for k, v in params.items() if k.startswith(start)}
+        routed.pop("callbacks", None)
+        return {**given, **{k: v for k, v in routed.items() if "__" not in k}}
+
+    @staticmethod
+    def _batch_size(batch_size, n_rows):
+        """Rows of a batch; -1 takes all in one."""
+        if batch_size is None:
+            return 64
+        if batch_size == -1:
+            return max(1, n_rows)
+        if batch_size != int(batch_size) or batch_size < 1:
+            raise ParameterError(
+                "KerasClassifier: `batch_size` must be a whole number from 1 up, or -1 "
+                f"for all rows; got {batch_size!r}."
+            )
+        return int(batch_size)
+
+
+@contextlib.contextmanager
+def _margins_watched(margins, network):
+    """Let a margin recorder watch a network while it trains."""
+    if margins is None:
+        yield
+        return
+    margins.watch(network)
+    try:
+        yield
+    finally:
+        margins.release(network)
+
+
+def _own_callbacks(callbacks):
+    """Copies of callbacks: what they store must not travel between folds."""
+    copies = []
+    for callback in callbacks:
+        if isinstance(callback, list):
+            copies += _own_callbacks(callback)
+            continue
+        model = getattr(callback, "model", None)
+        copies.append(copy.deepcopy(callback, {id(model): None}))
+    return copies

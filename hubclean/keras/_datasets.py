@@ -1,0 +1,275 @@
+"""`tf.data` datasets as rows that can be asked for by position.
+
+Folds and shuffling need any row at any time; a `tf.data.Dataset` only goes from the
+first to the last. It is gone through once: what fits into memory becomes an array, what
+does not becomes a file on disk that is read batch by batch.
+"""
+
+import os
+import tempfile
+import uuid
+import weakref
+
+import numpy as np
+
+from hubclean.exceptions import LabelsError, ParameterError
+
+_IN_MEMORY = 1 << 28
+_BLOCK = 256
+
+
+def is_tf_dataset(X):
+    """Whether X is a `tf.data.Dataset`; imports nothing to tell.
+
+    Examples
+    --------
+    >>> is_tf_dataset(np.zeros(3))
+    False
+    """
+    kinds = type(X).__mro__
+    return any(
+        kind.__module__.startswith("tensorflow.") and kind.__name__ == "DatasetV2"
+        for kind in kinds
+    )
+
+
+def from_dataset(dataset, in_memory=_IN_MEMORY):
+    """Columns X and y of a `tf.data.Dataset`, for the cleaner and scikit-learn's tools.
+
+    Parameters
+    ----------
+    dataset : tf.data.Dataset
+        Of (x, y) or of x, batched or not, of known length, in the same order whenever
+        it is gone through.
+    in_memory : int
+        Bytes up to which X is held in memory; a larger one goes to a file in the
+        folder for temporary files, removed with the last column that reads it.
+
+    Returns
+    -------
+    X : ndarray or FileColumn
+        Rows.
+    y : ndarray of shape (n_samples,) or None
+        Labels; one-hot rows become class numbers. None for a dataset of x alone.
+
+    Raises
+    ------
+    ParameterError
+        If the dataset is shuffled anew each time, endless or of unknown length, or its
+        rows differ in shape.
+    """
+    _check_length(dataset)
+    _check_order(dataset)
+    blocks = _blocks(dataset)
+    first = next(blocks, None)
+    if first is None:
+        raise ParameterError("KerasClassifier: the tf.data.Dataset has no rows.")
+    n = _count(dataset, len(first[0]))
+    size = n * (first[0].nbytes // len(first[0]))
+    rows, labels = [], []
+    file = None if size <= in_memory or first[0].dtype == object else _File(first[0])
+    for block, given in _chain(first, blocks):
+        rows.append(block) if file is None else file.append(block)
+        labels.append(given)
+    y = None if labels[0] is None else _class_labels(np.concatenate(labels))
+    return (_stacked(rows) if file is None else file.column()), y
+
+
+def _check_length(dataset):
+    """Ask for a length that is known."""
+    cardinality = int(dataset.cardinality())
+    if cardinality >= 0:
+        return
+    what = "endless" if cardinality == -1 else "of unknown length"
+    raise ParameterError(
+        f"KerasClassifier: the tf.data.Dataset is {what}. Take `.take(n)` of it, or "
+        "give its length, dataset.apply(tf.data.experimental.assert_cardinality(n))."
+    )
+
+
+def _check_order(dataset):
+    """Ask for rows in the same order each time: results are told by position."""
+    start = [next(iter(dataset.take(1).as_numpy_iterator()), None) for _ in range(2)]
+    parts = [list(map(np.asarray, _flat(element))) for element in start]
+    if any(not np.array_equal(a, b) for a, b in zip(*parts, strict=True)):
+        raise ParameterError(
+            "KerasClassifier: the tf.data.Dataset comes in another order each time, so "
+            "results cannot be told by position. Leave `.shuffle` out; training "
+            "shuffles by itself."
+        )
+
+
+def _flat(element):
+    """Arrays of an element."""
+    if element is None:
+        return []
+    return element if isinstance(element, tuple) else (element,)
+
+
+def _is_batched(dataset):
+    """Whether elements are batches: labels have no dimension of their own."""
+    spec = dataset.element_spec
+    if isinstance(spec, tuple):
+        x, y = spec[0].shape, spec[1].shape
+        return y.rank > 0 and (x[0] is None or x[0] == y[0])
+    return spec.shape.rank > 0 and spec.shape[0] is None
+
+
+def _blocks(dataset):
+    """Go through the dataset in pairs of (rows, labels or None), some rows at once."""
+    if not _is_batched(dataset):
+        dataset = dataset.batch(_BLOCK)
+    for element in dataset.as_numpy_iterator():
+        parts = _flat(element)
+        if len(parts) > 2:
+            parts = parts[:2]
+        yield (parts[0], parts[1]) if len(parts) == 2 else (parts[0], None)
+
+
+def _chain(first, blocks):
+    yield first
+    yield from blocks
+
+
+def _count(dataset, batch):
+    """Rows of the dataset, at most."""
+    elements = int(dataset.cardinality())
+    return elements * batch if _is_batched(dataset) else elements
+
+
+def _stacked(blocks):
+    """One array."""
+    if len({block.shape[1:] for block in blocks}) > 1:
+        raise ParameterError(
+            "KerasClassifier: the rows of the tf.data.Dataset differ in shape. Resize "
+            "them, dataset.map(...), before they are batched."
+        )
+    return np.concatenate(blocks)
+
+
+def _class_labels(y):
+    """Class numbers of one-hot rows; text as str."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and np.all((y == 0) | (y == 1)) and np.all(y.sum(axis=1) == 1):
+        return y.argmax(axis=1)
+    if y.ndim != 1:
+        raise LabelsError(
+            "KerasClassifier: the labels of the tf.data.Dataset must be one class, or "
+            f"a one-hot row, for each row; got shape {y.shape}."
+        )
+    if y.dtype == object:
+        return np.array([v.decode() if isinstance(v, bytes) else v for v in y])
+    return y
+
+
+class _File:
+    """A file that rows are appended to."""
+
+    def __init__(self, block):
+        handle, self.path = tempfile.mkstemp(prefix="hubclean-", suffix=".rows")
+        self.stream = os.fdopen(handle, "wb")
+        self.row_shape, self.dtype, self.n = block.shape[1:], block.dtype, 0
+
+    def append(self, block):
+        """Write a block of rows."""
+        if block.shape[1:] != self.row_shape:
+            self.stream.close()
+            os.unlink(self.path)
+            _stacked([np.empty((0, *self.row_shape)), block])
+        self.stream.write(np.ascontiguousarray(block).tobytes())
+        self.n += len(block)
+
+    def column(self):
+        """All rows, as a lazy column that owns the file."""
+        self.stream.close()
+        column = FileColumn(self.path, self.n, self.row_shape, self.dtype)
+        column._owner = _Owner(self.path)
+        return column
+
+
+class _Owner:
+    """Removes a file when nobody reads it any more."""
+
+    def __init__(self, path):
+        weakref.finalize(self, _remove, path)
+
+    def __reduce__(self):
+        return _no_owner, ()
+
+
+def _no_owner():
+    """Other processes read the file, and leave its removal to this one."""
+    return None
+
+
+def _remove(path):
+    if os.path.exists(path):
+        os.unlink(path)
+
+
+class FileColumn:
+    """Rows of equal shape in a file, read where they are needed.
+
+    It follows `hubclean._rows.LazyColumn`.
+
+    Parameters
+    ----------
+    path : str
+        Of a file of `n` rows one after another.
+    n : int
+        Rows in the file.
+    row_shape : tuple of int
+        Shape of a row.
+    dtype : dtype
+        Of its elements.
+    row_ids : ndarray of int or None
+        Which rows; all when None.
+    """
+
+    def __init__(self, path, n, row_shape, dtype, row_ids=None, token=None):
+        self.path = path
+        self.n = n
+        self.row_shape = tuple(row_shape)
+        self.dtype = np.dtype(dtype)
+        self.row_ids = np.arange(n) if row_ids is None else row_ids
+        self.token = token or uuid.uuid4().hex
+        self._owner = None
+
+    @property
+    def identity(self):
+        """Which dataset: equal for columns of the same pass through it."""
+        return ("tf.data", self.token)
+
+    @property
+    def shape(self):
+        """Number of rows, and the shape of a row."""
+        return (len(self), *self.row_shape)
+
+    @property
+    def ndim(self):
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def __len__(self):
+        return len(self.row_ids)
+
+    def __getitem__(self, index):
+        if isinstance(index, tuple):
+            index = index[0]
+        row_ids = np.atleast_1d(self.row_ids[index])
+        subset = FileColumn(
+            self.path, self.n, self.row_shape, self.dtype, row_ids, self.token
+        )
+        subset._owner = self._owner
+        return subset
+
+    def read(self, indices=None):
+        """Rows at these positions, all when None, shape (n, ...)."""
+        row_ids = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
+        shape = (self.n, *self.row_shape)
+        stored = np.memmap(self.path, dtype=self.dtype, mode="r", shape=shape)
+        return np.asarray(stored[row_ids])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.read(), dtype=dtype)

@@ -1,0 +1,111 @@
+"""Labels of any kind as class numbers, weights of rows, rows held out."""
+
+import numpy as np
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from hubclean.exceptions import LabelsError, ParameterError
+
+
+def label_array(y, n_rows):
+    """Labels as a 1-D array.
+
+    Raises
+    ------
+    LabelsError
+        If there are not as many as rows, or they are no class labels.
+    """
+    try:
+        labels = column_or_1d(np.asarray(y))
+        check_classification_targets(labels)
+    except ValueError as exc:
+        raise LabelsError(
+            f"KerasClassifier: `y` must hold one class label per row: {exc}"
+        ) from exc
+    if len(labels) != n_rows:
+        raise LabelsError(
+            f"KerasClassifier: `y` must have one label per row of X; got {len(labels)} "
+            f"labels for {n_rows} rows."
+        )
+    if not n_rows:
+        raise ParameterError("KerasClassifier: X must have at least 1 row; got 0 rows.")
+    return labels
+
+
+def encode(labels, classes):
+    """Position of every label in the sorted `classes`.
+
+    Raises
+    ------
+    LabelsError
+        If a label is none of them.
+
+    Examples
+    --------
+    >>> encode(np.array(["b", "a"]), np.array(["a", "b"]))
+    array([1, 0])
+    """
+    codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+    unknown = classes[codes] != labels
+    if np.any(unknown):
+        label = labels[unknown][:1].tolist()[0]
+        raise LabelsError(
+            f"KerasClassifier: `y` has the label {label!r}, which is "
+            f"none of the {len(classes)} classes. Name all of them in `classes` of the "
+            "first call of partial_fit, or call fit."
+        )
+    return codes
+
+
+def row_weights(class_weight, labels, sample_weight, n_rows):
+    """Weight of every row as Keras takes it; None when all are equal."""
+    if class_weight is None and sample_weight is None:
+        return None
+    weights = np.ones(n_rows, dtype="float32")
+    if class_weight is not None:
+        weights *= compute_sample_weight(class_weight, labels).astype("float32")
+    if sample_weight is not None:
+        given = np.asarray(sample_weight, dtype="float32")
+        if given.shape != (n_rows,):
+            raise ParameterError(
+                "KerasClassifier: `sample_weight` must have one number per row of X; "
+                f"got shape {given.shape} for {n_rows} rows."
+            )
+        weights *= given
+    return weights
+
+
+def split_validation(codes, share, seed):
+    """Rows to train on and rows held out, of every class its share where that can be.
+
+    Keras holds the last rows out, which are of one class when labels are sorted.
+
+    Returns
+    -------
+    train : ndarray of int
+        Sorted positions.
+    held_out : ndarray of int or None
+        Sorted positions; None when nothing is held out.
+
+    Examples
+    --------
+    >>> train, held_out = split_validation(np.repeat([0, 1], 10), 0.2, seed=0)
+    >>> np.repeat([0, 1], 10)[held_out]
+    array([0, 0, 1, 1])
+    """
+    if not share:
+        return np.arange(len(codes)), None
+    if not 0 < share < 1:
+        raise ParameterError(
+            "KerasClassifier: `validation_split` must be at least 0 and under 1; got "
+            f"{share!r}."
+        )
+    try:
+        splitter = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
+        train, held_out = next(splitter.split(codes, codes))
+    except ValueError:  # a class with one row, or fewer held out than classes
+        splitter = ShuffleSplit(1, test_size=share, random_state=seed)
+        train, held_out = next(splitter.split(codes))
+    return np.sort(train), np.sort(held_out)

@@ -1,0 +1,156 @@
+"""How the probability of a given label moved while a model was trained.
+
+It imports only inside `hubclean.plotting`.
+"""
+
+import numpy as np
+
+from hubclean.exceptions import ParameterError, ValidationError
+from hubclean.plotting._figure import (
+    SUSPECT,
+    TRUSTED,
+    axes_for,
+    quiet_frame,
+    shorten,
+)
+
+_LOWEST = 5  # rows that are shown when none are chosen
+
+
+class TrainingDynamicsDisplay:
+    """What the model thought of the given label of some rows, epoch by epoch.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n_epochs, n_chosen)
+        Probability or margin of the given label.
+    names : list of str
+        What to call each row.
+    band : tuple of ndarray of float, each of shape (n_epochs,), or None, default=None
+        Lower quartile, median and upper quartile over all rows, to compare with.
+    value_name : str, default="probability of the given label"
+        What the values are.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        One for each row.
+    """
+
+    def __init__(
+        self, values, names, band=None, value_name="probability of the given label"
+    ):
+        self.values = values
+        self.names = names
+        self.band = band
+        self.value_name = value_name
+
+    @classmethod
+    def from_estimator(cls, estimator, X=None, y=None, *, rows=None, ax=None, **kwargs):
+        """Draw the margins that a network recorded while it was trained.
+
+        Parameters
+        ----------
+        estimator : TorchClassifier or KerasClassifier
+            Fitted with ``record_margins=True``, so that it has `margin_history_`.
+        X, y : ignored
+            For consistency with the other displays.
+        rows : array-like of int, default=None
+            Rows to show; None shows the five with the lowest mean margin.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        **kwargs : dict
+            Passed to `from_dynamics`.
+
+        Returns
+        -------
+        display : TrainingDynamicsDisplay
+        """
+        history = getattr(estimator, "margin_history_", None)
+        if history is None:
+            raise ValidationError(
+                f"{cls.__name__}: `estimator` must be a network that was fitted with "
+                f"record_margins=True; got {type(estimator).__name__} without "
+                "`margin_history_`. Set it and fit again, or use from_dynamics."
+            )
+        history = np.asarray(history, dtype=float)
+        if rows is None:
+            rows = np.argsort(_mean(history), kind="stable")[:_LOWEST]
+        kwargs.setdefault("value_name", "margin of the given label")
+        return cls.from_dynamics(history, rows, ax=ax, **kwargs)
+
+    @classmethod
+    def from_dynamics(cls, dynamics, rows, *, names=None, ax=None, **kwargs):
+        """Draw for an array of values recorded during training.
+
+        Parameters
+        ----------
+        dynamics : array-like of float, shape (n_epochs, n_samples)
+            Probability or margin of the given label after each epoch.
+        rows : array-like of int, shape (n_chosen,)
+            Rows to show.
+        names : sequence of str, default=None
+            What to call each row; None uses its position.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        **kwargs : dict
+            Passed to the constructor.
+
+        Returns
+        -------
+        display : TrainingDynamicsDisplay
+        """
+        dynamics = np.asarray(dynamics, dtype=float)
+        if dynamics.ndim != 2:
+            raise ParameterError(
+                f"{cls.__name__}: `dynamics` must have shape (n_epochs, n_samples); "
+                f"got {dynamics.shape}. Take the column of the given label first."
+            )
+        rows = np.asarray(rows, dtype=int)
+        names = [f"row {i:,}" for i in rows] if names is None else list(names)
+        band = tuple(np.nanpercentile(dynamics, [25, 50, 75], axis=1))
+        return cls(dynamics[:, rows], names, band, **kwargs).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        Returns
+        -------
+        self : TrainingDynamicsDisplay
+        """
+        ax = axes_for(self, ax, figsize=(6.4, 3.6))
+        epochs = np.arange(1, len(self.values) + 1)
+        if self.band is not None:
+            low, middle, high = self.band
+            ax.fill_between(epochs, low, high, color=TRUSTED, alpha=0.3, lw=0)
+            ax.plot(epochs, middle, color=TRUSTED, label="all rows: median, quartiles")
+        styles = ["-", "--", ":", "-."]
+        self.lines_ = []
+        for i, name in enumerate(self.names):
+            (line,) = ax.plot(
+                epochs,
+                self.values[:, i],
+                linestyle=styles[i % 4],
+                color=SUSPECT,
+                alpha=1 - 0.6 * i / max(1, len(self.names)),
+                label=shorten(name, 30),
+            )
+            self.lines_.append(line)
+        ax.set(xlabel="epoch", ylabel=self.value_name)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend(frameon=False, fontsize="small")
+        quiet_frame(ax)
+        return self
+
+
+def _mean(history):
+    """Mean of each row over the epochs in which it was trained on."""
+    known = ~np.isnan(history)
+    return np.where(known, history, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

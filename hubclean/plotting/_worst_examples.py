@@ -1,0 +1,307 @@
+"""The rows whose labels look most wrong, to look at.
+
+It imports only inside `hubclean.plotting`.
+"""
+
+import numpy as np
+
+from hubclean.exceptions import ParameterError
+from hubclean.plotting._content import (
+    as_images,
+    as_table,
+    as_texts,
+    check_kind,
+    read_rows,
+)
+from hubclean.plotting._figure import INK, QUIET, SUSPECT, pyplot, shorten
+from hubclean.plotting._table import judged_labels, table_of_estimator
+
+_TILE_INCHES = (1.45, 1.95)
+_MOST_COLUMNS = 6
+
+
+class WorstExamplesDisplay:
+    """The worst rows with the given and the predicted label and the quality.
+
+    Images are drawn as a contact sheet, text and table rows as a list.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (n_examples,)
+        Positions in X, the worst first.
+    given, predicted : list of str
+        Names of the given and of the predicted label of each row.
+    label_quality : ndarray of float, shape (n_examples,)
+        In [0, 1].
+    content : list
+        What to show of each row: an image array, a string, or a list of cells.
+    kind : {"image", "text", "table"}
+        What `content` is.
+    columns : list of str, default=()
+        Names of the cells of a table row.
+    n_issues : int, default=None
+        Issues in the whole table, for the title.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        One for each image; one for a list.
+    ax_ : matplotlib Axes
+        The axes around them.
+    figure_ : matplotlib Figure
+    """
+
+    def __init__(
+        self,
+        rows,
+        given,
+        predicted,
+        label_quality,
+        content,
+        kind,
+        columns=(),
+        n_issues=None,
+    ):
+        self.rows = rows
+        self.given = given
+        self.predicted = predicted
+        self.label_quality = label_quality
+        self.content = content
+        self.kind = kind
+        self.columns = columns
+        self.n_issues = n_issues
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, ax=None, **kwargs):
+        """Draw for a fitted cleaner.
+
+        Parameters
+        ----------
+        estimator : HubLabelCleaner
+            Fitted cleaner.
+        X, y : array-like of n_samples rows
+            What it was fitted on.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        **kwargs : dict
+            Passed to `from_issues`.
+
+        Returns
+        -------
+        display : WorstExamplesDisplay
+        """
+        issues = table_of_estimator(estimator, X, by=cls.__name__)
+        return cls.from_issues(issues, y, X, ax=ax, **kwargs)
+
+    @classmethod
+    def from_issues(
+        cls,
+        issues,
+        labels,
+        X=None,
+        *,
+        n_examples=24,
+        only_issues=True,
+        class_names=None,
+        kind="auto",
+        image_shape=None,
+        n_cols=None,
+        ax=None,
+    ):
+        """Draw for a result table, the given labels and X.
+
+        Parameters
+        ----------
+        issues : DataFrame of shape (n_samples, 3)
+            The result table.
+        labels : array-like of shape (n_samples,)
+            The given labels.
+        X : array-like, data frame, lazy column or None, default=None
+            What the labels are of. Only the rows shown are read. None lists the
+            positions of the rows.
+        n_examples : int, default=24
+            Most rows to show.
+        only_issues : bool, default=True
+            Show label issues only; False shows the lowest qualities of all rows.
+        class_names : sequence of str or dict, default=None
+            What to show for each class.
+        kind : {"auto", "image", "text", "table"}, default="auto"
+            What rows of X are.
+        image_shape : tuple of int, default=None
+            Shape of one image, where rows of X are images laid out flat.
+        n_cols : int, default=None
+            Images side by side; None chooses.
+        ax : matplotlib Axes, default=None
+            Where to draw.
+
+        Returns
+        -------
+        display : WorstExamplesDisplay
+        """
+        judged = judged_labels(issues, labels, class_names=class_names, by=cls.__name__)
+        rows = judged.worst(n_examples, only_issues)
+        kind = "image" if image_shape is not None else check_kind(kind, X, cls.__name__)
+        content, columns = _content(X, rows, kind, image_shape)
+        display = cls(
+            rows=rows,
+            given=[judged.names[i] for i in judged.given[rows]],
+            predicted=[judged.names[i] for i in judged.predicted[rows]],
+            label_quality=judged.label_quality[rows],
+            content=content,
+            kind=kind,
+            columns=columns,
+            n_issues=int(judged.is_label_issue.sum()),
+        )
+        return display.plot(ax=ax, n_cols=n_cols)
+
+    def plot(self, ax=None, *, n_cols=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; its place is divided for images. None makes a figure of
+            the right size.
+        n_cols : int, default=None
+            Images side by side; None chooses.
+
+        Returns
+        -------
+        self : WorstExamplesDisplay
+        """
+        plt = pyplot(type(self).__name__)
+        n = len(self.rows)
+        if self.kind == "image":
+            n_cols = n_cols or min(max(n, 1), 6 if n <= 24 else 8)
+            n_lines = max(1, -(-n // n_cols))
+            size = (n_cols * _TILE_INCHES[0], n_lines * _TILE_INCHES[1] + 0.6)
+        else:
+            size = (9.0, 0.9 + 0.34 * n)
+        if ax is None:
+            _, ax = plt.subplots(figsize=size)
+            top = 1 - 0.5 / size[1]
+            bottom = (0.5 if self.kind == "image" else 0.1) / size[1]
+            ax.figure.subplots_adjust(0.02, bottom, 0.98, top)
+        self.ax_, self.figure_ = ax, ax.figure
+        ax.set_axis_off()
+        ax.set_title(self._title(), loc="left", fontsize=11, color=INK)
+        if self.kind == "image" and n:
+            self.axes_ = self._draw_images(ax, n_lines, n_cols)
+        else:
+            self.axes_ = np.array([ax], dtype=object)
+            self._draw_list(ax)
+        return self
+
+    def _title(self):
+        """What is shown, in words."""
+        n = len(self.rows)
+        if not n:
+            return "No label issues"
+        of = f" of {self.n_issues:,} label issues" if self.n_issues else ""
+        return f"The {n:,} worst{of}" if n != self.n_issues else f"{n:,} label issues"
+
+    def _draw_images(self, ax, n_lines, n_cols):
+        """One small axes per image inside the place of `ax`, captions under them."""
+        grid = ax.get_subplotspec()
+        if grid is not None:
+            grid = grid.subgridspec(n_lines, n_cols, wspace=0.12, hspace=0.45)
+        axes = []
+        for i, image in enumerate(self.content):
+            line, column = divmod(i, n_cols)
+            if grid is not None:
+                tile = ax.figure.add_subplot(grid[line, column])
+            else:
+                size = (0.94 / n_cols, 0.72 / n_lines)
+                place = (column / n_cols, 1 - (line + 0.76) / n_lines)
+                tile = ax.inset_axes((*place, *size))
+            tile.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            tile.set_xticks([])
+            tile.set_yticks([])
+            tile.spines[:].set_color("#cbd5e1")
+            self._caption(tile, i)
+            axes.append(tile)
+        return np.array(axes, dtype=object)
+
+    def _caption(self, tile, i):
+        """Given label, predicted label and quality under an image."""
+        lines = [
+            (f"given {shorten(self.given[i], 14)}", INK, "normal"),
+            (f"→ {shorten(self.predicted[i], 16)}", SUSPECT, "bold"),
+            (f"{self.label_quality[i]:.3f}   row {self.rows[i]:,}", QUIET, "normal"),
+        ]
+        for k, (text, color, weight) in enumerate(lines):
+            tile.annotate(
+                text,
+                (0, 0),
+                xycoords="axes fraction",
+                xytext=(0, -2.5 - 9.5 * k),
+                textcoords="offset points",
+                va="top",
+                fontsize=7.5 if k < 2 else 6.5,
+                color=color,
+                fontweight=weight,
+                annotation_clip=False,
+            )
+
+    def _draw_list(self, ax):
+        """One line per row: quality, given, predicted, and what the row holds."""
+        names, width = self._list_columns()
+        n = len(self.rows) + 1
+        for k, head in enumerate(names):
+            ax.text(width[k], 1 - 0.5 / n, shorten(head, 16), **_style(QUIET, ax))
+        for i in range(len(self.rows)):
+            cells = [
+                f"{self.label_quality[i]:.3f}",
+                shorten(self.given[i], 16),
+                shorten("→ " + self.predicted[i], 18),
+                *self._cells(i),
+            ]
+            colors = [QUIET, INK, SUSPECT, *[INK] * len(self._cells(i))]
+            for x, text, color in zip(width, cells, colors, strict=True):
+                ax.text(x, 1 - (i + 1.5) / n, text, **_style(color, ax))
+
+    def _list_columns(self):
+        """Headings of the list, and where each column starts."""
+        heads = ["quality", "given", "predicted"]
+        starts = [0.0, 0.09, 0.26]
+        if self.kind == "table":
+            columns = list(self.columns[:_MOST_COLUMNS])
+            step = 0.54 / max(1, len(columns))
+            return heads + columns, starts + [
+                0.46 + step * k for k in range(len(columns))
+            ]
+        return [*heads, "row"], [*starts, 0.46]
+
+    def _cells(self, i):
+        """What one row holds, as short text."""
+        if self.kind == "table":
+            cells = self.content[i][:_MOST_COLUMNS]
+            return [shorten(cell, 72 // max(1, len(cells))) for cell in cells]
+        return [shorten(self.content[i], 62)]
+
+
+def _style(color, ax):
+    """Of one text in a list."""
+    return {"color": color, "fontsize": 8, "va": "center", "transform": ax.transAxes}
+
+
+def _content(X, rows, kind, image_shape):
+    """What to show of each row, and the names of table columns."""
+    if X is None:
+        return [f"row {i:,}" for i in rows.tolist()], ()
+    found = read_rows(X, rows)
+    if image_shape is not None:
+        try:
+            found = np.asarray(found).reshape(len(rows), *image_shape)
+        except ValueError as exc:
+            raise ParameterError(
+                "WorstExamplesDisplay: `image_shape` must hold as many numbers as a "
+                f"row of X; got {tuple(image_shape)} for X of shape "
+                f"{np.shape(found)}."
+            ) from exc
+    if kind == "image":
+        return as_images(found), ()
+    if kind == "text":
+        return as_texts(found), ()
+    columns, cells = as_table(found)
+    return cells, columns

@@ -1,0 +1,284 @@
+"""Any X as rows that are read many at a time.
+
+Arrays, data frames, sparse matrices, lists and tensors are held; lazy columns and
+map-style datasets are read where the batch is needed.
+"""
+
+import uuid
+import weakref
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from hubclean._rows import is_lazy, n_rows
+from hubclean.exceptions import ParameterError
+
+_dataset_tokens = weakref.WeakKeyDictionary()
+
+
+class ArrayRows:
+    """Rows of an array or sparse matrix in memory."""
+
+    slow = False
+
+    def __init__(self, array):
+        self.array = array
+
+    def __len__(self):
+        return self.array.shape[0]
+
+    def read(self, indices):
+        """Rows at these positions."""
+        rows = self.array[indices]
+        return rows.toarray() if sparse.issparse(rows) else rows
+
+
+class LazyRows:
+    """Rows of a lazy column; reading one batch may take longer than training on it."""
+
+    slow = True
+
+    def __init__(self, column):
+        self.column = column
+
+    def __len__(self):
+        return len(self.column)
+
+    def read(self, indices):
+        """Rows at these positions."""
+        return self.column.read(np.asarray(indices))
+
+
+class DatasetColumn:
+    """Inputs of a map-style dataset as a lazy column.
+
+    It takes subsets without reading, so folds of a dataset cost nothing until their
+    batches are read.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset or sequence
+        Items are inputs, or (input, label) pairs.
+    row_ids : ndarray of int or None
+        Which rows; all when None.
+
+    Examples
+    --------
+    >>> column = DatasetColumn([(np.zeros(3), "a"), (np.ones(3), "b")])
+    >>> column.shape, column[[1]].read()
+    ((2, 3), array([[1., 1., 1.]]))
+    """
+
+    def __init__(self, dataset, row_ids=None, token=None):
+        self.dataset = dataset
+        self.row_ids = np.arange(len(dataset)) if row_ids is None else row_ids
+        self.token = token or _token(dataset)
+        self._row_type = None
+
+    @property
+    def identity(self):
+        """Which dataset: equal for columns of the same object."""
+        return ("torch.utils.data", type(self.dataset).__name__, self.token)
+
+    @property
+    def shape(self):
+        """Number of rows, and the shape of the first one."""
+        return (len(self), *self._type()[0])
+
+    @property
+    def ndim(self):
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def dtype(self):
+        """Type of one element of the first row."""
+        return self._type()[1]
+
+    def _type(self):
+        """Shape and dtype of the first row of the dataset, which is read once."""
+        if self._row_type is None:
+            row = np.asarray(_input(self.dataset[0]))
+            self._row_type = row.shape, row.dtype
+        return self._row_type
+
+    def __len__(self):
+        return len(self.row_ids)
+
+    def __getitem__(self, index):
+        if isinstance(index, tuple):
+            index = index[0]
+        row_ids = np.atleast_1d(self.row_ids[index])
+        subset = type(self)(self.dataset, row_ids, self.token)
+        subset._row_type = self._row_type
+        return subset
+
+    def read(self, indices=None):
+        """Rows at these positions; a 1-D array of objects where shapes differ."""
+        rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
+        if hasattr(self.dataset, "__getitems__"):
+            items = self.dataset.__getitems__(rows.tolist())
+        else:
+            items = [self.dataset[i] for i in rows.tolist()]
+        return stack_rows([np.asarray(_input(item)) for item in items])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.read(), dtype=dtype)
+
+
+def _token(dataset):
+    """Name of a dataset object that no other object of this session has."""
+    try:
+        return _dataset_tokens.setdefault(dataset, uuid.uuid4().hex)
+    except TypeError:  # lists take no weak references
+        return uuid.uuid4().hex
+
+
+def _input(item):
+    """Input of an (input, label) pair, or the item itself."""
+    return item[0] if isinstance(item, tuple | list) else item
+
+
+def stack_rows(rows):
+    """One array of rows of equal shape; an array of objects where shapes differ."""
+    if len({row.shape for row in rows}) <= 1:
+        return np.stack(rows) if rows else np.empty((0,))
+    stacked = np.empty(len(rows), dtype=object)
+    stacked[:] = rows
+    return stacked
+
+
+def is_map_dataset(X):
+    """Whether X is a map-style dataset, or a list of (input, label) pairs."""
+    if isinstance(X, list):
+        return bool(X) and isinstance(X[0], tuple) and len(X[0]) == 2
+    return isinstance(X, torch.utils.data.Dataset) and hasattr(X, "__getitem__")
+
+
+def as_rows(X):
+    """Rows of any X, with `read` and a length.
+
+    Parameters
+    ----------
+    X : array-like, data frame, sparse matrix, tensor, lazy column or map-style dataset
+        Of n_samples rows.
+
+    Returns
+    -------
+    rows : ArrayRows or LazyRows
+        To be read a batch at a time.
+
+    Raises
+    ------
+    ParameterError
+        If X has no rows, or rows that are no numbers.
+    """
+    if isinstance(X, ArrayRows | LazyRows):
+        return X
+    if isinstance(X, torch.utils.data.IterableDataset):
+        raise ParameterError(
+            "skorch: X must have rows that can be asked for by position; got an "
+            "iterable dataset. Pass a map-style dataset, with __getitem__ and __len__."
+        )
+    if is_map_dataset(X):
+        X = DatasetColumn(X)
+    rows = LazyRows(X) if is_lazy(X) else ArrayRows(_in_memory(X))
+    if not len(rows):
+        raise ParameterError("skorch: X must have at least 1 row; got 0 rows.")
+    return rows
+
+
+def _in_memory(X):
+    """Array or sparse matrix of numbers, or of images of differing shapes."""
+    if sparse.issparse(X):
+        return sparse.csr_array(X)
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu().numpy()
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    array = X if isinstance(X, np.ndarray) else _from_list(X)
+    if array.dtype.kind == "O" and array.ndim > 1:
+        array = _numbers(array)
+    if array.dtype.kind not in "biufO":
+        raise ParameterError(
+            f"skorch: X must hold numbers or images; got an array of {array.dtype}. "
+            "Turn text into numbers first, in a Pipeline for example."
+        )
+    return array
+
+
+def _from_list(X):
+    """Array of a list of rows, whose shapes may differ."""
+    try:
+        return np.asarray(X)
+    except ValueError:  # rows of differing shapes
+        n_rows(X)
+        return stack_rows([np.asarray(row) for row in X])
+
+
+def _numbers(array):
+    """Array of objects, from a data frame say, as floats."""
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as exc:
+        raise ParameterError(
+            f"skorch: X must hold numbers or images; got objects ({exc}). Encode "
+            "columns that hold text or categories first, in a Pipeline for example."
+        ) from exc
+
+
+def labels_of(dataset):
+    """Labels of a map-style dataset of (input, label) pairs.
+
+    Torchvision's ``targets`` are taken where nothing transforms them; else every item
+    is read once.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset or list of pairs
+        Items are (input, label) pairs.
+
+    Returns
+    -------
+    labels : ndarray, shape (n_samples,)
+        As the dataset gives them.
+    """
+    targets = getattr(dataset, "targets", None)
+    transformed = getattr(dataset, "target_transform", None) is not None
+    if targets is not None and not transformed and len(targets) == len(dataset):
+        return np.asarray(targets)
+    labels = []
+    for i in range(len(dataset)):
+        item = dataset[i]
+        if not (isinstance(item, tuple | list) and len(item) == 2):
+            raise ParameterError(
+                "skorch: without `y`, the items of a dataset must be (input, label) "
+                f"pairs; item {i} is a {type(item).__name__}. Pass the labels as `y`."
+            )
+        labels.append(np.asarray(item[1]).reshape(-1)[0])
+    return np.asarray(labels)
+
+
+def from_dataset(dataset):
+    """Columns X and y of a map-style dataset, for the cleaner and scikit-learn's tools.
+
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Items are (input, label) pairs.
+
+    Returns
+    -------
+    X : DatasetColumn
+        Lazy: rows are read in batches, where they are needed.
+    y : ndarray, shape (n_samples,)
+        Labels.
+
+    Examples
+    --------
+    >>> X, y = from_dataset([(np.zeros(3), "a"), (np.ones(3), "b")])
+    >>> len(X), y.tolist()
+    (2, ['a', 'b'])
+    """
+    return DatasetColumn(dataset), labels_of(dataset)

@@ -1,0 +1,162 @@
+"""Frozen features: every row goes through a network once, whatever the folds are."""
+
+import collections
+import copy
+import hashlib
+import pickle
+import threading
+
+import numpy as np
+import torch
+from torch import nn
+
+from hubclean._rows import row_digests
+from hubclean.exceptions import EstimatorError
+from hubclean.pytorch._columns import ArrayRows
+from hubclean.pytorch._modules import first_output
+from hubclean.pytorch._named import named_model
+from hubclean.pytorch._tensors import plan_input, prepare
+
+_CACHE_BYTES = 1 << 29
+
+
+class EmbeddedRows(ArrayRows):
+    """Rows that have been through the frozen network already."""
+
+
+class EmbeddingCache:
+    """Embeddings by network and row, the oldest left out when there are too many.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Most bytes of embeddings it holds.
+    """
+
+    def __init__(self, max_bytes=_CACHE_BYTES):
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self._vectors = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, keys):
+        """Embeddings of these keys, None for a key that is not there."""
+        with self._lock:
+            return [self._vectors.get(key) for key in keys]
+
+    def put(self, keys, vectors):
+        """Keep embeddings; drop the oldest beyond the bound."""
+        with self._lock:
+            for key, vector in zip(keys, vectors, strict=True):
+                if key not in self._vectors:
+                    self._vectors[key] = vector
+                    self.n_bytes += vector.nbytes
+            while self.n_bytes > self.max_bytes and self._vectors:
+                self.n_bytes -= self._vectors.popitem(last=False)[1].nbytes
+
+    def clear(self):
+        """Forget all of them."""
+        with self._lock:
+            self._vectors.clear()
+            self.n_bytes = 0
+
+
+#: One for the process, so that all folds of a cross-validation share it.
+embeddings = EmbeddingCache()
+
+
+def embed(rows, source, features, *, pretrained, fetch, device, resize, batch_size):
+    """Features of rows, computed once for each row and network.
+
+    Parameters
+    ----------
+    rows : ArrayRows or LazyRows
+        Images.
+    source : object
+        What `features` and the transform are known by, from `features_key`.
+    features : str or torch.nn.Module
+        Name of a model, or a module whose outputs are the features.
+    pretrained : bool
+        Whether a named model has the weights of its library.
+    fetch : callable
+        Gives the batch of an array of positions.
+    device : torch.device
+        Where to compute.
+    resize : int or None
+        Side that images are brought to.
+    batch_size : int
+        Rows at a time.
+
+    Returns
+    -------
+    embedded : EmbeddedRows
+        float32, shape (n_samples, n_features).
+    """
+    whole = rows.array if isinstance(rows, ArrayRows) else rows.column
+    keys = [(source, digest) for digest in row_digests(whole).tolist()]
+    found = embeddings.get(keys)
+    missing = [i for i, vector in enumerate(found) if vector is None]
+    if missing:
+        network = _network(features, pretrained)
+        computed = _compute(network, missing, fetch, device, resize, batch_size)
+        embeddings.put([keys[i] for i in missing], computed)
+        for i, vector in zip(missing, computed, strict=True):
+            found[i] = vector
+    return EmbeddedRows(np.stack(found))
+
+
+def _network(features, pretrained):
+    """Frozen network that gives the features."""
+    if isinstance(features, str):
+        return named_model(features, None, pretrained)
+    if isinstance(features, nn.Module):
+        return features
+    raise EstimatorError(
+        "skorch: `features` must be the name of a model or a torch.nn.Module; got "
+        f"{type(features).__name__}."
+    )
+
+
+def _compute(network, positions, fetch, device, resize, batch_size):
+    """Outputs of the network for the rows at these positions."""
+    network = copy.deepcopy(network).to(device).eval()
+    plan, outputs = None, []
+    with torch.inference_mode():
+        for start in range(0, len(positions), batch_size):
+            batch, from_transform = fetch(positions[start : start + batch_size])
+            plan = plan or plan_input(
+                batch, module=network, from_transform=from_transform, resize=resize
+            )
+            output = first_output(network(prepare(batch, plan, device)))
+            outputs.append(output.flatten(1).float().cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def features_key(features, transform, resize, pretrained):
+    """Name of what makes the features: equal for equal networks and transforms.
+
+    Examples
+    --------
+    >>> key = features_key("resnet18", None, None, True)
+    >>> key == features_key("resnet18", None, None, True)
+    True
+    """
+    parts = [repr((resize, pretrained)), _content(transform)]
+    if isinstance(features, nn.Module):
+        parts.append(repr(features))
+        parts += [_digest(t.numpy().tobytes()) for t in features.state_dict().values()]
+    else:
+        parts.append(repr(features))
+    return _digest("|".join(parts).encode())
+
+
+def _content(thing):
+    """Digest of an object by its content, or by identity where it does not pickle."""
+    try:
+        return _digest(pickle.dumps(thing))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return f"{type(thing).__qualname__} {id(thing)}"
+
+
+def _digest(content):
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

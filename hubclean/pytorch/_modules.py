@@ -1,0 +1,181 @@
+"""A module with fresh weights for every fold, tried on a few rows before training."""
+
+import copy
+import inspect
+
+import torch
+
+from hubclean.exceptions import EstimatorError
+from hubclean.pytorch._tensors import prepare
+
+_RESETS = ("reset_parameters", "_reset_parameters")
+
+
+def fresh_module(module, kwargs, keep_weights=False):
+    """Module with weights that no fold has trained.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class, instance, or callable that makes one
+        A class or callable is called; an instance is copied, and its copy reset.
+    kwargs : dict
+        Arguments of the class or callable.
+    keep_weights : bool
+        Start every fold from the weights of the instance, which then must come from
+        other data.
+
+    Returns
+    -------
+    fresh : torch.nn.Module
+        Never the object that was passed.
+
+    Raises
+    ------
+    EstimatorError
+        If the class lacks arguments, or the instance cannot reset itself.
+    """
+    if not isinstance(module, torch.nn.Module):
+        return _made(module, kwargs)
+    if kwargs:
+        return _made(type(module), kwargs)
+    fresh = copy.deepcopy(module)
+    if not keep_weights:
+        _reset(fresh)
+    return fresh
+
+
+def _made(factory, kwargs):
+    """Call a class or function that makes a module."""
+    name = getattr(factory, "__name__", type(factory).__name__)
+    if not callable(factory):
+        raise EstimatorError(
+            "skorch: `module` must be a torch.nn.Module class or instance, a function "
+            f"that makes one, or the name of a model; got {name}."
+        )
+    _check_arguments(factory, name, kwargs)
+    made = factory(**kwargs)
+    if not isinstance(made, torch.nn.Module):
+        raise EstimatorError(
+            f"skorch: `module` {name} must make a torch.nn.Module; it made a "
+            f"{type(made).__name__}."
+        )
+    return made
+
+
+def _check_arguments(factory, name, kwargs):
+    """Say which arguments a class lacks, before Python does so without a remedy."""
+    try:
+        inspect.signature(factory).bind(**kwargs)
+    except ValueError:  # no signature to be had
+        return
+    except TypeError as exc:
+        raise EstimatorError(
+            f"skorch: `module` {name} cannot be made with the arguments "
+            f"{sorted(kwargs)}: {exc}. Pass them with a prefix, as in "
+            "skorch(module=Net, module__hidden=64), or pass an instance."
+        ) from exc
+
+
+def _reset(module):
+    """Draw the weights of every part anew."""
+    stuck = []
+    for name, part in module.named_modules():
+        reset = next((getattr(part, r) for r in _RESETS if hasattr(part, r)), None)
+        if reset is not None:
+            reset()
+        elif any(p.requires_grad for p in part.parameters(recurse=False)):
+            stuck.append(f"{name or 'the module itself'} ({type(part).__name__})")
+    if stuck:
+        raise EstimatorError(
+            "skorch: the `module` instance cannot be given fresh weights for each "
+            "fold, because these parts have no reset_parameters(): "
+            f"{', '.join(stuck)}. Weights kept from fold to fold have seen the rows "
+            "they are to judge, and no wrong label would be found. Pass the class, "
+            "with its arguments as module__NAME=...; or, if the weights were trained "
+            "on other data, pass keep_weights=True."
+        )
+
+
+def first_output(output):
+    """Tensor of scores in what a module returned.
+
+    Examples
+    --------
+    >>> first_output((torch.zeros(1), "attention"))
+    tensor([0.])
+    """
+    if isinstance(output, torch.Tensor):
+        return output
+    if isinstance(output, tuple | list) and output:
+        return first_output(output[0])
+    logits = getattr(output, "logits", None)
+    if isinstance(logits, torch.Tensor):
+        return logits
+    raise EstimatorError(
+        "skorch: `module` must return a tensor of shape (n_samples, n_classes), or a "
+        f"tuple that starts with one; it returned a {type(output).__name__}."
+    )
+
+
+def try_module(module, batch, plan, n_classes):
+    """Run a few rows through a module, and check what comes out.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        On the CPU.
+    batch : Tensor of shape (n, ...)
+        Rows as they are read.
+    plan : InputPlan
+        How they are made ready.
+    n_classes : int
+        Classes of `y`.
+
+    Returns
+    -------
+    gives_probabilities : bool
+        Whether the outputs are probabilities already, and not logits.
+
+    Raises
+    ------
+    EstimatorError
+        If the module cannot take the rows, or has another number of outputs.
+    """
+    module.eval()
+    ready = prepare(batch, plan, "cpu")
+    try:
+        with torch.no_grad():
+            output = module(ready)
+    except (RuntimeError, ValueError, TypeError, IndexError) as exc:
+        raise EstimatorError(
+            f"skorch: `module` {type(module).__name__} cannot take a batch of shape "
+            f"{tuple(ready.shape)} and type {ready.dtype}: {exc} Build it for this "
+            "shape (images have channels first), or change the rows with `transform`."
+        ) from exc
+    output = first_output(output)
+    if output.ndim != 2 or output.shape[1] != n_classes:
+        raise EstimatorError(
+            f"skorch: `module` {type(module).__name__} must have {n_classes} outputs, "
+            f"one per class of `y`; for {len(batch)} rows it gave the shape "
+            f"{tuple(output.shape)}. Change its last layer to {n_classes} outputs (2 "
+            "for two classes, not 1), or, if these rows lack some classes, name all "
+            "of them with `classes`."
+        )
+    return are_probabilities(output)
+
+
+def are_probabilities(output):
+    """Whether every row is non-negative and sums to 1.
+
+    Examples
+    --------
+    >>> are_probabilities(torch.tensor([[0.25, 0.75]]))
+    True
+    >>> are_probabilities(torch.tensor([[0.3, 2.0]]))
+    False
+    """
+    output = output.float()
+    ones = torch.ones(len(output))
+    return bool(
+        (output >= 0).all() and torch.allclose(output.sum(1).cpu(), ones, atol=1e-3)
+    )
