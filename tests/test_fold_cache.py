@@ -1,9 +1,11 @@
 """What `memory` keeps, shares, refuses and gives back."""
 
+import importlib.util
 import json
 import os
 import tracemalloc
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -453,6 +455,22 @@ def test_lambdas_are_kept(memory):
     assert len(entries(memory)) == 5
     assert (cleaner(2).fit(X, Y).pred_probs_ != one).any()
     assert len(entries(memory)) == 10
+
+
+def test_benchmark_runs(tmp_path, capsys, monkeypatch):
+    """The grid search of the docs, on few rows and candidates."""
+    path = Path(__file__).parent.parent / "benchmarks" / "grid_search.py"
+    spec = importlib.util.spec_from_file_location("grid_search_benchmark", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    monkeypatch.setattr(benchmark, "GRID", {"cv": [3, 5], "threshold": [None, 0.2]})
+    with warnings.catch_warnings():  # few rows of a class
+        warnings.simplefilter("ignore", LabelQualityWarning)
+        benchmark.main(["--quick", "--out", str(tmp_path / "docs" / "table.md")])
+    text = (tmp_path / "docs" / "table.md").read_text()
+    assert text == capsys.readouterr().out.removesuffix("\n")
+    assert "| with `memory` |" in text
+    assert "24 folds" in text
 
 
 # -- larger than memory ------------------------------------------------------------

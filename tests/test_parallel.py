@@ -258,8 +258,8 @@ def test_a_killed_worker_costs_its_fold_only(cluster, log, expected, tmp_path):
 
 def test_workers_open_a_hub_dataset_themselves(cluster, log, tmp_path):
     pytest.importorskip("deeplake")
-    from hubclean.datasets import write_digits
     from hubclean import hub
+    from hubclean.datasets import write_digits
 
     by_value()
     path = write_digits(tmp_path / "digits")

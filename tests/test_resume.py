@@ -93,9 +93,7 @@ def test_ctrl_c_keeps_folds_and_says_how_to_go_on(start, tmp_path, expected, n_j
     process = start(*options, WAIT_AT="4")
     log = tmp_path / "log"
     entries = tmp_path / "memory" / "hubclean"
-    wait_for(
-        lambda: log.exists() and log.read_text().split().count("fold-begun") >= 4
-    )
+    wait_for(lambda: log.exists() and log.read_text().split().count("fold-begun") >= 4)
     wait_for(lambda: len([p for p in entries.iterdir() if p.name[0] != "."]) >= 3)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole group
     code, out, err = finish(process)
