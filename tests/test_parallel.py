@@ -3,13 +3,10 @@
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
-import counting
 import joblib
 import numpy as np
 import pytest
@@ -28,7 +25,6 @@ from hubclean._progress import (
 from hubclean._threads import limited_threads
 
 X, Y = rows()
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -303,33 +299,3 @@ def test_one_missing_fold_still_goes_to_the_cluster(cluster, log, tmp_path):
         cleaner.fit(X, Y)
     (pid,) = Path(log + "-pids").read_text().split()  # the final one was kept
     assert pid != str(os.getpid())
-
-
-def test_nothing_is_left_of_a_run_in_processes(tmp_path):
-    """Neither workers nor files, when the process that started them has ended."""
-    (tmp_path / "tmp").mkdir()
-    process = subprocess.Popen(
-        [sys.executable, counting.__file__, "memory", "log", "out.npy", "n_jobs=2"],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(tmp_path / "tmp"),
-            "JOBLIB_TEMP_FOLDER": str(tmp_path / "tmp"),
-        },
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.communicate(timeout=200)[1] == ""
-    assert process.returncode == 0
-    for _ in range(300):
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.1)
-    else:
-        os.killpg(process.pid, signal.SIGKILL)
-        pytest.fail("workers are still there")
-    assert list((tmp_path / "tmp").iterdir()) == []
