@@ -245,7 +245,8 @@ class _Fit:
             by_share = -(weight * wrong * (near - alike)).sum()
             by_near = -(weight * wrong * share * by_slope).sum()
             # Beta(2, 2) on the share, a log-normal around 1 on the slope.
-            value = -np.log(share * (1 - share)) + 2 * noise[2] ** 2
+            value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
+            value += 2 * noise[2] ** 2
             return np.r_[
                 by_wrong * wrong * (1 - wrong),
                 by_share * share * (1 - share) - (1 - 2 * share),
