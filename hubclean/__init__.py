@@ -9,6 +9,7 @@ import importlib
 from hubclean._cleaner import HubLabelCleaner
 from hubclean._decisions import apply_decisions_to_arrays
 from hubclean._label_issues import find_label_issues
+from hubclean._model_store import forget_models
 from hubclean._sampler import LabelCleaningSampler
 
 __version__ = "0.1.0.dev0"
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "apply_decisions_to_arrays",
     "find_label_issues",
+    "forget_models",
     *_LAZY,
 ]
 

@@ -3,9 +3,8 @@
 It imports inwards only.
 """
 
-from dataclasses import dataclass
+import warnings
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
@@ -23,9 +22,9 @@ from hubclean._compat import (
     get_tags,
     process_routing,
 )
-from hubclean._fold_cache import DataIdentity, FoldCache, open_cache
-from hubclean._folds import draw_seed
-from hubclean._label_correction import correct_labels
+from hubclean._data_identity import DataIdentity
+from hubclean._fold_cache import open_cache
+from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
 from hubclean._label_issues import (
     RULE_NAMES,
     SCORE_NAMES,
@@ -33,11 +32,7 @@ from hubclean._label_issues import (
     labels_like,
     make_table,
 )
-from hubclean._out_of_sample import (
-    make_splits,
-    out_of_sample_pred_probs,
-    random_generator,
-)
+from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
     check_classifier,
@@ -47,21 +42,8 @@ from hubclean._validation import (
     check_rows,
     encode_labels,
 )
-
-
-@dataclass(frozen=True)
-class Given:
-    """Checked input of one ``fit``."""
-
-    X: Any
-    classifier: Any
-    labels: np.ndarray
-    classes: np.ndarray
-    codes: np.ndarray
-    fit_params: dict
-    groups: Any
-    cache: FoldCache | None
-    identity: DataIdentity | None
+from hubclean.evidence import Given, as_evidence
+from hubclean.exceptions import LabelQualityWarning
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -74,10 +56,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             HasMethods(["split", "get_n_splits"]),
             "cv_object",
         ],
+        "evidence": "no_validation",  # as_evidence says more
         "score_by": [StrOptions(set(SCORE_NAMES))],
         "filter_by": [StrOptions(set(RULE_NAMES))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
+        "correction": [StrOptions(set(CORRECTIONS))],
         "prune_fraction": [Interval(Real, 0, 1, closed="both")],
         "memory": "no_validation",  # open_cache says more
         "n_jobs": [Integral, None],
@@ -90,10 +74,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         estimator=None,
         *,
         cv=5,
+        evidence="cv",
         score_by="self_confidence",
         filter_by="prune_by_noise_rate",
         frac_noise=1.0,
         threshold=None,
+        correction="prune_fraction",
         prune_fraction=1.0,
         memory=None,
         n_jobs=None,
@@ -102,10 +88,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
     ):
         self.estimator = estimator
         self.cv = cv
+        self.evidence = evidence
         self.score_by = score_by
         self.filter_by = filter_by
         self.frac_noise = frac_noise
         self.threshold = threshold
+        self.correction = correction
         self.prune_fraction = prune_fraction
         self.memory = memory
         self.n_jobs = n_jobs
@@ -129,7 +117,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         """
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
-        evidence = self._collect_evidence(given, generator)
+        kind = as_evidence(self.evidence, by=given.by)
+        evidence = kind.collect(given, generator)
         judgement = judge(
             given.codes,
             evidence.pred_probs,
@@ -171,49 +160,49 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
         cache = open_cache(self.memory, by=by)
-        identity = None if cache is None else DataIdentity(X, labels)
+        identity = None
+        if cache is not None:
+            self._warn_unseeded()
+            identity = DataIdentity(X, labels, classes)
         return Given(
-            X, classifier, labels, classes, codes, fit_params, groups, cache, identity
-        )
-
-    def _collect_evidence(self, given, generator):
-        """Out-of-sample probabilities of every row by cross-validation."""
-        by = type(self).__name__
-        splits = make_splits(
-            self.cv,
-            given.X,
-            given.codes,
-            given.classes,
-            groups=given.groups,
-            generator=generator,
-            by=by,
-        )
-        return out_of_sample_pred_probs(
-            given.classifier,
-            given.X,
-            given.labels,
-            given.codes,
-            given.classes,
-            splits,
-            seeds=[draw_seed(generator) for _ in splits],
-            fit_params=given.fit_params,
+            X=X,
+            classifier=classifier,
+            labels=labels,
+            classes=classes,
+            codes=codes,
+            fit_params=fit_params,
+            groups=groups,
+            cv=self.cv,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
-            cache=given.cache,
-            identity=given.identity,
+            cache=cache,
+            identity=identity,
             by=by,
         )
 
+    def _warn_unseeded(self):
+        """Say that folds of fresh randomness are of no use to the next run."""
+        if self.random_state is None:
+            warnings.warn(
+                f"{type(self).__name__}: `memory` cannot share a fold with another "
+                "run, because random_state=None draws other folds and seeds every "
+                "time. Pass an integer.",
+                LabelQualityWarning,
+                stacklevel=5,
+            )
+
     def _correct(self, given, judgement):
-        """Positions of the rows that stay, and their corrected labels."""
-        kept, corrected = correct_labels(
-            given.codes,
-            judgement.is_label_issue,
-            judgement.label_quality,
-            judgement.predicted,
-            self.prune_fraction,
+        """What the next training gets: rows, labels, perhaps weights."""
+        found = Found(
+            labels=given.codes,
+            predicted=judgement.predicted,
+            is_label_issue=judgement.is_label_issue,
+            label_quality=judgement.label_quality,
+            is_confident=confident_predictions(
+                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
+            ),
         )
-        return kept, given.classes[corrected]
+        return CORRECTIONS[self.correction](found, self.prune_fraction)
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

@@ -13,15 +13,19 @@ from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, require
-from hubclean._fold_cache import final_models
+from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
 from hubclean._label_issues import COLUMNS, labels_like, make_table, score_labels
+from hubclean._model_store import final_models
+from hubclean._notebook import NotebookSummary
 from hubclean._rows import n_rows, row_digests, take_rows
 from hubclean._validation import (
     check_features,
     check_labels,
     check_rows,
+    check_weight_parameter,
     code_labels,
+    weight_parameter,
 )
 
 
@@ -36,25 +40,40 @@ def _inside_has(name):
     return check
 
 
-def _fit_final(given, kept, corrected, seed):
+def _fit_final(given, correction, seed):
     """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
+    kept, corrected = correction.kept, given.classes[correction.labels]
     params = _check_method_params(given.X, given.fit_params, indices=kept)
-    key = None
-    if given.identity is not None:
-        key = given.identity.key(
-            given.classifier, kept, kept[:0], seed, params, labels=corrected
-        )
-        model = final_models.get(key)
-        if model is not None:
-            return model
-    model = seed_estimator(clone(given.classifier), seed)
-    model.fit(take_rows(given.X, kept), corrected, **params)
-    if key is not None:
-        final_models.put(key, model)
+    if correction.weights is not None:
+        name = weight_parameter(given.classifier)
+        params[name] = correction.weights * np.asarray(params.get(name, 1.0))
+    key = _final_key(given, kept, corrected, seed, params)
+    model = None if key is None else final_models.get(key)
+    if model is None:
+        model = seed_estimator(clone(given.classifier), seed)
+        model.fit(take_rows(given.X, kept), corrected, **params)
+        if key is not None:
+            final_models.put(key, model)
     return model
 
 
-class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
+def _final_key(given, kept, corrected, seed, params):
+    """Name of the final training; None where it is not kept."""
+    if given.identity is None:
+        return None
+    told = given.classifier.get_params(deep=True)  # verbose and n_jobs come along
+    how = {name: value for name, value in told.items() if is_how(name)}
+    try:
+        return given.identity.key(
+            given.classifier, kept, kept[:0], seed, params, corrected, ("final", how)
+        )
+    except TypeError:  # said when the folds were named
+        return None
+
+
+class HubLabelCleaner(
+    NotebookSummary, ClassifierMixin, TransformerMixin, LabelIssueFinder
+):
     """Find wrong labels out of sample, and predict with a model trained without them.
 
     ``fit`` predicts every row with a clone of `estimator` that was trained on other
@@ -72,6 +91,12 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
         Folds. An int makes stratified, shuffled folds with a seed from
         `random_state`; ``groups`` passed to ``fit`` stay together. Fewer folds are
         used, with a warning, where a class has fewer members.
+    evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
+        Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
+        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        or embeddings, without training `estimator` for it; a list of kinds, or of
+        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
+        have the settings and the sources.
     score_by : str, default="self_confidence"
         Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
         ``"confidence_weighted_entropy"``.
@@ -82,6 +107,12 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
     threshold : float, default=None
         Label quality in [0, 1] under which a row is an issue; None leaves it to
         `filter_by`.
+    correction : str, default="prune_fraction"
+        What is done to the issues: ``"prune_fraction"``, see `prune_fraction`;
+        ``"prune"``, all are left out; ``"relabel"``, those that are confidently of
+        another class (their probability reaches its class threshold) get its label,
+        the others are left out; ``"weight"``, all rows stay and an issue weighs as
+        much as its label is probable, for estimators that take ``sample_weight``.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.
@@ -165,9 +196,11 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
             If rows, labels, the estimator or a parameter cannot be used; before any
             training.
         """
+        if self.correction == "weight":
+            check_weight_parameter(self._classifier(), by=type(self).__name__)
         given, judgement, generator = self._find_issues(X, y, fit_params)
-        kept, corrected = self._correct(given, judgement)
-        self.estimator_ = _fit_final(given, kept, corrected, draw_seed(generator))
+        correction = self._correct(given, judgement)
+        self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
         errors = judgement.errors
         self._error_model = None if errors is None else errors.error_model

@@ -4,29 +4,28 @@ One entry is a folder, named by what the training depended on, that holds ``prob
 and ``fold.json``, never a pickle. It is written beside its place and renamed, so a
 process that is killed, or another one that shares the folder, never meets half of it.
 
-It imports inwards only: `_fingerprint`, `_rows` and `exceptions`.
+It imports inwards only: `exceptions`.
 """
 
+import contextlib
 import hashlib
-import io
 import json
 import os
-import pickle
 import shutil
-import tempfile
-import threading
+import time
+import uuid
 import warnings
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 
-from hubclean._fingerprint import fingerprint
-from hubclean._rows import is_lazy, row_digests
 from hubclean.exceptions import LabelQualityWarning, ParameterError
 
-_FORMAT = 1
 _PROBS, _NOTE = "probs.npy", "fold.json"
+_UNFINISHED = ".new-"
+#: Seconds after which what a killed process left half-written is removed: entries are
+#: written in a moment, an array fills up while its folds train.
+_ABANDONED = {"entry": 3600, "array": 7 * 24 * 3600}
 
 
 def open_cache(memory, *, by):
@@ -70,66 +69,21 @@ def open_cache(memory, *, by):
     return FoldCache(folder.absolute() / "hubclean")
 
 
-class DataIdentity:
-    """What the rows, labels and parameters of trainings on one X are known by.
+class FoldCache:
+    """A folder of entries; safe to share between processes.
 
     Parameters
     ----------
-    X : rows
-        Hashed once, by row; lazy columns are known by dataset, version and position.
-    labels : ndarray of shape (n_samples,)
-        Given labels.
+    folder : str or Path
+        Made when the first entry is stored.
     """
-
-    def __init__(self, X, labels):
-        self._rows = row_digests(X)
-        self._labels = labels
-        shape = getattr(X, "shape", (0,))
-        self._kind = [
-            "lazy" if is_lazy(X) else f"{type(X).__module__}.{type(X).__qualname__}",
-            str(getattr(X, "dtype", "")),
-            str(tuple(shape[1:])),
-        ]
-
-    def key(self, estimator, train, test, seed, fit_params, labels=None):
-        """Name one training: its estimator, rows, labels, seed and parameters.
-
-        Parameters
-        ----------
-        estimator : classifier
-            Unfitted.
-        train, test : ndarray of int
-            Positions.
-        seed : int
-            Seed of the training.
-        fit_params : dict
-            Already cut to the training rows.
-        labels : ndarray, default=None
-            Labels of the training rows where they are not the given ones.
-
-        Returns
-        -------
-        key : str
-            Hexadecimal digits.
-        """
-        trained = self._labels[train] if labels is None else labels
-        return fingerprint(
-            _FORMAT,
-            estimator,
-            self._kind,
-            self._rows[train],
-            self._rows[test],
-            trained.tolist() if trained.dtype == object else trained,
-            seed,
-            fit_params,
-        )
-
-
-class FoldCache:
-    """A folder of entries; safe to share between processes."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
+
+    def holds(self, key):
+        """Whether there is an entry, sound or not."""
+        return (self.folder / key / _NOTE).exists()
 
     def load(self, key, shape):
         """Probabilities of an entry; None where there is none that can be used.
@@ -148,21 +102,13 @@ class FoldCache:
         """
         entry = self.folder / key
         try:
-            note = json.loads((entry / _NOTE).read_bytes())
-            stored = (entry / _PROBS).read_bytes()
-            if note["sha256"] != hashlib.sha256(stored).hexdigest():
-                raise ValueError("its checksum differs")
-            probs = np.load(io.BytesIO(stored), allow_pickle=False)
-            if probs.shape != tuple(shape) or probs.dtype != np.float64:
-                raise ValueError(f"it holds {probs.dtype} of shape {probs.shape}")
+            return _read(entry, key, tuple(shape))
         except FileNotFoundError:
-            if entry.exists():
+            if os.path.lexists(entry):
                 self._refuse(entry, "a file is missing")
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except Exception as exc:  # whatever a foreign file makes of json or NumPy
             self._refuse(entry, exc)
-            return None
-        return probs
+        return None
 
     def store(self, key, probs, note):
         """Write an entry at once or not at all; an entry that is there stays.
@@ -172,30 +118,80 @@ class FoldCache:
         key : str
             As `DataIdentity.key` gives it.
         probs : ndarray of float, shape (n_test, n_classes)
-            Probabilities of the test rows.
+            Probabilities of the test rows; not kept where they are not finite.
         note : dict
             For people who look into the folder.
         """
-        content = io.BytesIO()
-        np.save(content, np.ascontiguousarray(probs, dtype=np.float64))
-        note = {**note, "sha256": hashlib.sha256(content.getbuffer()).hexdigest()}
-        unfinished = None
+        if not np.isfinite(probs).all():
+            return
+        unfinished = self.folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
-            (unfinished / _PROBS).write_bytes(content.getbuffer())
-            (unfinished / _NOTE).write_text(json.dumps(note, indent=1), "utf-8")
-            unfinished.chmod(0o755)
+            self._make_folder()
+            unfinished.mkdir()
+            _write(unfinished, probs, {**note, "key": key})
             os.rename(unfinished, self.folder / key)
         except OSError as exc:
-            if unfinished is not None:
-                shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
             if not (self.folder / key).exists():
                 warnings.warn(
                     f"The fold was trained but cannot be kept in {self.folder}: {exc}",
                     LabelQualityWarning,
                     stacklevel=2,
                 )
+
+    def _make_folder(self):
+        """Make the folder; remove what processes that were killed left in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob(f"{_UNFINISHED}*"):
+            is_array = path.suffix == ".npy"
+            with contextlib.suppress(OSError):
+                age = time.time() - path.stat().st_mtime
+                if age > _ABANDONED["array" if is_array else "entry"]:
+                    remove = os.unlink if is_array else shutil.rmtree
+                    remove(path)
+
+    def new_array(self, key, shape):
+        """Make a file for an array that is too large for memory.
+
+        Parameters
+        ----------
+        key : str
+            Names the file.
+        shape : tuple of int
+            Of the array.
+
+        Returns
+        -------
+        array : memmap of float64
+            Zeros, to be filled in and handed to `keep_array`.
+        """
+        self._make_folder()
+        path = self.folder / f"{_UNFINISHED}{uuid.uuid4().hex}-{key}.npy"
+        return np.lib.format.open_memmap(path, "w+", np.float64, shape)
+
+    def keep_array(self, array, key):
+        """Put a filled array in its place, where an older one of the key goes.
+
+        Parameters
+        ----------
+        array : memmap
+            From `new_array`.
+        key : str
+            The same.
+
+        Returns
+        -------
+        array : memmap of float64
+            The same, read-only. Whoever reads the older one goes on reading it.
+        """
+        array.flush()
+        unfinished = Path(array.filename)
+        path = self.folder / f"{key}.npy"
+        try:
+            os.replace(unfinished, path)
+        except OSError:  # Windows, while somebody reads the older one
+            path = unfinished
+        return np.lib.format.open_memmap(path, "r")
 
     def _refuse(self, entry, why):
         """Put a damaged or foreign entry out of the way and say so."""
@@ -205,52 +201,34 @@ class FoldCache:
             LabelQualityWarning,
             stacklevel=3,
         )
-        try:
-            aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self.folder))
-            os.replace(entry, aside / "entry")
-            shutil.rmtree(aside, ignore_errors=True)
-        except OSError:
-            return  # somebody else was quicker, or the folder is read-only
+        aside = self.folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):  # somebody was quicker, or it is read-only
+            os.rename(entry, aside)
+            if aside.is_dir() and not aside.is_symlink():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                aside.unlink()
 
 
-class ModelStore:
-    """Final models of this process, so that equal corrected rows train once.
-
-    They are kept as bytes in memory, never in a file, up to `max_bytes` in all; the
-    one used longest ago leaves first.
-
-    Examples
-    --------
-    >>> store = ModelStore(max_bytes=1000)
-    >>> store.put("key", {"a": 1})
-    >>> store.get("key"), store.get("other")
-    ({'a': 1}, None)
-    """
-
-    def __init__(self, max_bytes):
-        self.max_bytes = max_bytes
-        self._models = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key):
-        """Give a copy of a model; None where there is none."""
-        with self._lock:
-            pickled = self._models.get(key)
-            if pickled is not None:
-                self._models.move_to_end(key)
-        return None if pickled is None else pickle.loads(pickled)
-
-    def put(self, key, model):
-        """Keep a model, if it can be copied and is small enough."""
-        try:
-            pickled = pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            return
-        with self._lock:
-            self._models[key] = pickled
-            while sum(map(len, self._models.values())) > self.max_bytes:
-                self._models.popitem(last=False)
+def _read(entry, key, shape):
+    """Probabilities of an entry, checked."""
+    note = json.loads((entry / _NOTE).read_bytes())
+    with open(entry / _PROBS, "rb") as stored:
+        checksum = hashlib.file_digest(stored, "sha256").hexdigest()
+        if (note["key"], note["sha256"]) != (key, checksum):
+            raise ValueError("its key or checksum differs")
+        stored.seek(0)
+        probs = np.lib.format.read_array(stored, allow_pickle=False)
+    if probs.shape != shape or probs.dtype != np.float64:
+        raise ValueError(f"it holds {probs.dtype} of shape {probs.shape}")
+    return probs
 
 
-#: Of this process.
-final_models = ModelStore(max_bytes=256 * 2**20)
+def _write(folder, probs, note):
+    """Write both files of an entry."""
+    probs = np.ascontiguousarray(probs, dtype=np.float64)
+    with open(folder / _PROBS, "w+b") as stored:
+        np.save(stored, probs, allow_pickle=False)
+        stored.seek(0)
+        note["sha256"] = hashlib.file_digest(stored, "sha256").hexdigest()
+    (folder / _NOTE).write_text(json.dumps(note, indent=1), "utf-8")

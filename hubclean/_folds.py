@@ -3,7 +3,6 @@
 It imports inwards only: `_fold_cache`, `_hooks`, `_progress`, `_rows`, `_threads`.
 """
 
-import contextlib
 import logging
 import os
 from dataclasses import dataclass, replace
@@ -16,8 +15,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from hubclean._hooks import offers
-from hubclean._progress import advance, counting_into, progress, watched_counts
+from hubclean._hooks import epochs_to_average, offers
+from hubclean._progress import (
+    advance,
+    counting_into,
+    progress,
+    share_of_bar,
+    watched_counts,
+)
 from hubclean._rows import take_rows
 from hubclean._threads import limited_threads, threads_for
 
@@ -64,6 +69,7 @@ class FoldTask:
     train: np.ndarray
     test: np.ndarray
     seed: int
+    average_epochs: str | float = "auto"
     fit_params: dict | None = None
     fold: int = 0
     cache: Any = None
@@ -74,7 +80,12 @@ class FoldTask:
     def name(self, identity):
         """Key of this fold in the cache."""
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
-        return identity.key(self.estimator, self.train, self.test, self.seed, params)
+        also = ["average_epochs", self.average_epochs, "fold"]
+        if offers(self.estimator, "fold"):
+            also.append(self.fold)
+        return identity.key(
+            self.estimator, self.train, self.test, self.seed, params, also=also
+        )
 
     @property
     def steps(self):
@@ -88,20 +99,27 @@ class FoldTask:
         return self.cache.load(self.key, (len(self.test), len(self.classes)))
 
     def __call__(self):
-        with counting_into(self.count_into), limited_threads(self.n_threads):
+        with (
+            counting_into(self.count_into),
+            share_of_bar(self.steps),
+            limited_threads(self.n_threads),
+        ):
             probs = self._train_and_predict()
-            if count_epochs(self.estimator) is None:
-                advance()
-        if self.cache is not None:
-            note = {
-                "estimator": repr(self.estimator),
-                "fold": self.fold,
-                "n_train": len(self.train),
-                "n_test": len(self.test),
-                "classes": [str(name) for name in self.classes[:1000]],
-            }
-            self.cache.store(self.key, probs, note)
+        self.store(probs)
         return probs
+
+    def store(self, probs):
+        """Keep the answer, where there is a cache that has it not."""
+        if self.cache is None or self.cache.holds(self.key):
+            return
+        note = {
+            "estimator": repr(self.estimator),
+            "fold": self.fold,
+            "n_train": len(self.train),
+            "n_test": len(self.test),
+            "classes": [str(name) for name in self.classes[:1000]],
+        }
+        self.cache.store(self.key, probs, note)
 
     def _train_and_predict(self):
         present = np.unique(self.codes[self.train])
@@ -113,9 +131,52 @@ class FoldTask:
         if offers(model, "fold"):
             model.set_params(fold=self.fold)
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
-        model.fit(take_rows(self.X, self.train), self.labels[self.train], **params)
-        probs = np.asarray(model.predict_proba(take_rows(self.X, self.test)))
+        probs = fit_and_predict(
+            model,
+            take_rows(self.X, self.train),
+            self.labels[self.train],
+            take_rows(self.X, self.test),
+            self.average_epochs,
+            params,
+        )
         return align_columns(probs, model.classes_, self.classes)
+
+
+def fit_and_predict(model, X, y, X_test, average_epochs, params):
+    """Fit, and predict other rows by the last epochs or stages on average.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted in place.
+    X, X_test : rows
+        Training and test rows.
+    y : ndarray
+        Labels of the training rows.
+    average_epochs : "auto" or float in [0, 1]
+        See `hubclean.evidence.CrossValidation`.
+    params : dict
+        Passed to ``fit``.
+
+    Returns
+    -------
+    probs : ndarray of float, shape (n_test, n_classes)
+        Columns in the order of ``model.classes_``.
+    """
+    if offers(model, "evaluate") and offers(model, "average_epochs"):
+        if average_epochs != "auto":
+            model.set_params(average_epochs=average_epochs)
+        if model.get_params(deep=False)["average_epochs"]:
+            model.fit(X, y, evaluate=X_test, **params)
+            return np.asarray(model.evaluated_proba_)
+    model.fit(X, y, **params)
+    staged = getattr(model, "staged_predict_proba", None)
+    if average_epochs in ("auto", 0) or staged is None:
+        return np.asarray(model.predict_proba(X_test))
+    n_stages = sum(1 for _ in staged(X_test[:1]))
+    first = epochs_to_average(n_stages, average_epochs)
+    stages = (probs for stage, probs in enumerate(staged(X_test)) if stage >= first)
+    return sum(stages) / (n_stages - first)
 
 
 def run_folds(tasks, *, n_jobs=None, verbose=0, by="run_folds"):
@@ -157,28 +218,45 @@ def run_folds(tasks, *, n_jobs=None, verbose=0, by="run_folds"):
 
 def _train(tasks, n_jobs, bar):
     """Train the folds through joblib, in this process where one runs at a time."""
-    at_a_time = min(joblib.effective_n_jobs(n_jobs), len(tasks))
-    if at_a_time <= 1:
+    on_cluster = _is_cluster()
+    at_a_time = joblib.effective_n_jobs(n_jobs)
+    if not on_cluster:
+        at_a_time = min(at_a_time, len(tasks))
+    if at_a_time <= 1 or not tasks:
         for task in tasks:
             yield task, task()
         return
-    n_threads = threads_for(at_a_time)
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(watched_counts(bar))
+    # A cluster bounds the threads of its workers itself.
+    n_threads = None if on_cluster else threads_for(at_a_time)
+    with watched_counts(bar) as folder:
         jobs = [
-            replace(
-                task,
-                n_threads=n_threads,
-                count_into=folder and os.path.join(folder, str(task.fold)),
-            )
+            replace(task, n_threads=n_threads, count_into=_counter(folder, task))
             for task in tasks
         ]
-        results = _parallel(n_jobs)(delayed(_run)(job) for job in jobs)
-        yield from zip(tasks, results, strict=True)
+        results = _parallel(n_jobs)(delayed(_run)(*_sent(job)) for job in jobs)
+        for task, probs in zip(tasks, results, strict=True):
+            task.store(probs)  # a worker on another machine may have another disk
+            yield task, probs
 
 
-def _run(task):
-    return task()
+def _counter(folder, task):
+    return folder and os.path.join(folder, str(task.fold))
+
+
+def _sent(task):
+    """Split a fold from the data of all folds, which a cluster then sends once."""
+    bare = replace(task, X=None, labels=None, codes=None)
+    return bare, task.X, task.labels, task.codes
+
+
+def _run(task, X, labels, codes):
+    return replace(task, X=X, labels=labels, codes=codes)()
+
+
+def _is_cluster():
+    """Whether joblib's backend runs folds on other machines, as Dask and Ray do."""
+    backend, _ = joblib.parallel.get_active_backend()
+    return not type(backend).__module__.startswith("joblib._parallel_backends")
 
 
 def _parallel(n_jobs):

@@ -3,9 +3,10 @@
 A model never judges a row whose label it was trained on. The folds are stratified,
 seeded and made here, so an estimator that hides being a classifier is no danger.
 
-It imports inwards only: `_folds`, `_rows` and `exceptions`.
+It imports inwards only: `_folds`, `_mean_of_folds`, `_rows` and `exceptions`.
 """
 
+import contextlib
 import copy
 import warnings
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 
 from hubclean._folds import FoldTask, draw_seed, run_folds
+from hubclean._mean_of_folds import MeanOfFolds
 from hubclean._rows import n_rows
 from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 
@@ -156,7 +158,9 @@ class OutOfSample:
     Attributes
     ----------
     pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Mean over the folds that tested the row; NaN where none did.
+        Mean over the folds that tested the row; NaN where none did. A read-only
+        memory map where it is larger than `_mean_of_folds.IN_MEMORY_BYTES` and there
+        is a cache.
     judged : ndarray of bool, shape (n_samples,)
         False where no fold tested the row with its class among the training rows.
     """
@@ -174,6 +178,7 @@ def out_of_sample_pred_probs(
     splits,
     *,
     seeds,
+    average_epochs="auto",
     fit_params=None,
     n_jobs=None,
     verbose=0,
@@ -199,6 +204,8 @@ def out_of_sample_pred_probs(
         Positions, one pair for each fold.
     seeds : list of int
         One for each fold.
+    average_epochs : "auto" or float, default="auto"
+        Share of the last epochs, or stages, whose probabilities are averaged.
     fit_params : dict, default=None
         Passed to ``fit``; what has n_samples entries is cut to the training rows.
     n_jobs : int, default=None
@@ -224,32 +231,60 @@ def out_of_sample_pred_probs(
     """
     tasks = [
         FoldTask(
-            estimator, X, labels, codes, classes, train, test, seed, fit_params, fold
+            estimator,
+            X,
+            labels,
+            codes,
+            classes,
+            train,
+            test,
+            seed,
+            average_epochs=average_epochs,
+            fit_params=fit_params,
+            fold=fold,
         )
         for fold, ((train, test), seed) in enumerate(zip(splits, seeds, strict=True))
     ]
     if cache is not None:
-        tasks = [replace(task, cache=cache, key=task.name(identity)) for task in tasks]
-    sums = np.zeros((len(codes), len(classes)))
-    n_tested = np.zeros(len(codes), dtype=np.int64)
+        tasks = _name_tasks(tasks, cache, identity, by)
+    means = MeanOfFolds(len(codes), len(classes), tasks)
     judged = np.zeros(len(codes), dtype=bool)
     n_done = 0
+    folds = run_folds(tasks, n_jobs=n_jobs, verbose=verbose, by=by)
     try:
-        for task, probs in run_folds(tasks, n_jobs=n_jobs, verbose=verbose, by=by):
-            sums[task.test] += probs
-            n_tested[task.test] += 1
-            judged[task.test] |= np.isin(codes[task.test], codes[task.train])
-            n_done += 1
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
-    with np.errstate(invalid="ignore"):
-        sums /= n_tested[:, None]
-    _warn_unjudged(judged, codes, classes, by)
-    return OutOfSample(sums, judged)
+        with contextlib.closing(folds):
+            for task, probs in folds:
+                means.add(task.test, probs)
+                judged[task.test] |= np.isin(codes[task.test], codes[task.train])
+                n_done += 1
+    except BaseException as exc:
+        means.abandon()
+        if isinstance(exc, KeyboardInterrupt):
+            raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
+        raise
+    warn_unjudged(judged, codes, classes, by)
+    return OutOfSample(means.finish(), judged)
+
+
+def _name_tasks(tasks, cache, identity, by):
+    """Give every fold its place in the cache; none where a fold cannot be named."""
+    try:
+        return [replace(task, cache=cache, key=task.name(identity)) for task in tasks]
+    except TypeError as exc:
+        warnings.warn(
+            f"{by}: `memory` keeps nothing of this run, because the training cannot "
+            f"be told from others: {exc}. Use estimators, parameters and functions "
+            "that can be pickled.",
+            LabelQualityWarning,
+            stacklevel=5,
+        )
+        return tasks
 
 
 def _how_to_go_on(n_done, tasks, by):
     """What is kept after Ctrl-C, and how to train only the rest."""
+    if tasks[0].cache is not None:  # those that other processes finished as well
+        n_done = sum(task.cache.holds(task.key) for task in tasks)
     done = f"{by}: stopped with {n_done} of {len(tasks)} folds trained."
     if tasks[0].cache is None:
         return (
@@ -261,7 +296,7 @@ def _how_to_go_on(n_done, tasks, by):
     )
 
 
-def _warn_unjudged(judged, codes, classes, by):
+def warn_unjudged(judged, codes, classes, by):
     """Say how many rows are reported unjudged, and of which classes."""
     if judged.all():
         return

@@ -75,11 +75,51 @@ def epoch_done():
     advance(1)
 
 
+class _Share:
+    """Passes steps on to the bar, and no more of them than a fold has."""
+
+    def __init__(self, bar, steps):
+        self.bar, self.left = bar, steps
+
+    def update(self, steps):
+        steps = min(steps, self.left)
+        self.left -= steps
+        if steps:
+            self.bar.update(steps)
+
+
+@contextlib.contextmanager
+def share_of_bar(steps):
+    """Move the open bar on by exactly these steps, whatever is counted in the block.
+
+    A training that stops early, or that does not count epochs, is done all the same
+    when the block ends without an error.
+
+    Parameters
+    ----------
+    steps : int
+        Of one fold.
+    """
+    bar = _open_bar.get()
+    if bar is None:
+        yield
+        return
+    share = _Share(bar, steps)
+    token = _open_bar.set(share)
+    try:
+        yield
+    finally:
+        _open_bar.reset(token)
+    share.update(share.left)
+
+
 class _FileCounter:
     """Stands in for the bar where that is in another process: one byte a step."""
 
     def __init__(self, path):
         self.path = path
+        with contextlib.suppress(OSError):  # a fold that is trained a second time
+            os.truncate(path, 0)
 
     def update(self, steps):
         with contextlib.suppress(OSError), open(self.path, "ab") as counted:
@@ -133,7 +173,7 @@ def watched_counts(bar, every=0.2):
         total = 0
         for path in Path(folder).iterdir():
             with contextlib.suppress(OSError):
-                total += os.stat(path).st_size
+                total += path.stat().st_size
         bar.update(total - seen)
         seen = total
 
@@ -141,7 +181,10 @@ def watched_counts(bar, every=0.2):
         while not done.wait(every):
             look(folder)
 
-    with tempfile.TemporaryDirectory(prefix="hubclean-progress-") as folder:
+    temporary = tempfile.TemporaryDirectory(
+        prefix="hubclean-progress-", ignore_cleanup_errors=True
+    )
+    with temporary as folder:
         thread = threading.Thread(target=watch, args=(folder,), daemon=True)
         thread.start()
         try:

@@ -178,6 +178,19 @@ def _frame_digests(X):
 
 def _object_digests(array):
     """Hash rows of text or of Python objects."""
+    if array.dtype == object and any(np.ndim(item) for item in array.ravel()):
+        return _digest(_nested_bytes(row) for row in array)  # images of many sizes
     if array.ndim <= 2 and array.dtype.kind in "OUST":
         return _frame_digests(pd.DataFrame(array.astype(object)))
     return _digest(repr(row.tolist()).encode() for row in array)
+
+
+def _nested_bytes(row):
+    """Shape and content of every array in a row of objects."""
+    parts = []
+    holds_objects = isinstance(row, np.ndarray) and row.dtype.kind == "O"
+    for item in row.ravel() if holds_objects else [row]:
+        array = np.asarray(item)
+        content = array.tobytes() if array.dtype.kind in "biufc" else repr(item)
+        parts.append((array.shape, array.dtype.str, content))
+    return repr(parts).encode()

@@ -5,6 +5,7 @@ It imports nothing from hubclean.
 
 import contextlib
 import sys
+import threading
 
 import joblib
 from threadpoolctl import threadpool_limits
@@ -31,6 +32,37 @@ def threads_for(n_jobs):
     return None if n_jobs <= 1 else max(1, joblib.cpu_count() // n_jobs)
 
 
+class _Bound:
+    """A bound on the threads of this process, shared by the folds that want it.
+
+    Folds that run in threads start and end in any order: the first one bounds, the
+    last one to leave puts everything back.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._users = 0
+        self._stack = None
+
+    def take(self, n_threads):
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._stack = contextlib.ExitStack()
+                self._stack.enter_context(threadpool_limits(n_threads))
+                self._stack.enter_context(_limited_torch(n_threads))
+                _limit_tensorflow(n_threads)
+
+    def leave(self):
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._stack.close()
+
+
+_bound = _Bound()
+
+
 @contextlib.contextmanager
 def limited_threads(n_threads):
     """Bound the threads of BLAS, OpenMP, PyTorch and TensorFlow while a fold trains.
@@ -43,17 +75,25 @@ def limited_threads(n_threads):
     if n_threads is None:
         yield
         return
-    _limit_tensorflow(n_threads)
+    _bound.take(n_threads)
+    try:
+        yield
+    finally:
+        _bound.leave()
+
+
+@contextlib.contextmanager
+def _limited_torch(n_threads):
     torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else None
-    with threadpool_limits(n_threads):
-        if torch is not None:
-            torch.set_num_threads(n_threads)
-        try:
-            yield
-        finally:
-            if torch is not None:
-                torch.set_num_threads(before)
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _limit_tensorflow(n_threads):

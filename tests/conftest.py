@@ -4,9 +4,15 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+
+# For `counting`, which worker processes import as well.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def plant_errors(y, frac, seed):

@@ -184,6 +184,7 @@ def test_find_in_a_hub_dataset_report_and_apply(dataset, tmp_path, capsys):
 
     later = tmp_path / "later.json"
     assert run("report", dataset, "--branch", "found", "-o", later) == 0
+    assert json.loads(later.read_text())["provenance"]["model"] == "LogisticRegression"
     summary = json.loads(later.read_text())
     names = [c["name"] for c in summary["classes"]]
     pairs = {(names[s["given"]], names[s["predicted"]]) for s in summary["suspects"]}
@@ -276,6 +277,33 @@ def test_ctrl_c_says_how_to_go_on(table, capsys, monkeypatch, cache):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert ("same command again to go on" if cache else "with --cache DIR") in err
+
+
+def test_a_stopped_run_goes_on_from_the_cache(table, tmp_path, capsys, monkeypatch):
+    """Ctrl-C in the second fold: the first is not trained again."""
+    (tmp_path / "stopping.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n"
+        "fits = []\n"
+        "stop_at = [2]\n"
+        "class Model(LogisticRegression):\n"
+        "    def fit(self, X, y):\n"
+        "        fits.append(len(y))\n"
+        "        if len(fits) == stop_at[0]:\n"
+        "            raise KeyboardInterrupt\n"
+        "        return super().fit(X, y)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import stopping
+
+    options = ["--target", "kind", "--model", "stopping:Model", "--folds", "4", "-q"]
+    options += ["--framework", "sklearn", "--cache", tmp_path / "cache", "--json"]
+    assert run("find", table, *options) == 130
+    assert "same command again to go on" in capsys.readouterr().err
+    stopping.stop_at[0] = None
+    assert run("find", table, *options) == 0
+    # Two before the stop, three folds that were left, and the final training.
+    assert len(stopping.fits) == 2 + 3 + 1
+    assert json.loads(capsys.readouterr().out)["n_issues"] == 2
 
 
 @pytest.mark.parametrize("command", ["find", "report", "apply", "demo"])

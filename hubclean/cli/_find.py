@@ -23,6 +23,9 @@ _Framework = StrEnum(
     "Framework", {name: name for name in ("torch", "keras", "sklearn")}
 )
 
+#: Parameters that change nothing about the result.
+_NOT_TOLD = ("memory", "n_jobs", "verbose")
+
 _DATASET = typer.Argument(
     ...,
     metavar="DATASET",
@@ -206,11 +209,11 @@ def _result(dataset, data, cleaner):
         "n_rows": summary["n_rows"],
         "n_issues": summary["n_issues"],
         "n_classes": len(names),
-        "model": type(cleaner.estimator_).__name__,
+        "model": _name_of(cleaner.estimator_),
         "parameters": {
             key: value
             for key, value in cleaner.get_params(deep=False).items()
-            if isinstance(value, (str, int, float, type(None)))
+            if isinstance(value, (str, int, float)) and key not in _NOT_TOLD
         },
         "pairs": [
             {
@@ -223,11 +226,21 @@ def _result(dataset, data, cleaner):
     }
 
 
+def _name_of(model):
+    """Name of the class of a model; of a pipeline its last step."""
+    return type(model[-1] if hasattr(model, "steps") else model).__name__
+
+
 def _write(result, data, cleaner, branch, report, issues, max_suspects):
     """Write what was asked for; what was written is added to the result."""
     table = cleaner.label_issues_
     if branch is not None:
         hub = require("hubclean.hub", extra="hub", by="--branch")
+        table.attrs["hubclean"] = {
+            "dataset_version": data.version,
+            "bad_rows": list(data.source.bad_rows),
+            "parameters": {"model": result["model"], **result["parameters"]},
+        }
         result["branch"] = branch
         result["commit"] = hub.create_tensors(
             data.source, table, branch=branch, verbose=False

@@ -316,14 +316,16 @@ def _explained(address):
     except Exception as exc:
         if isinstance(exc, HubcleanError) or not _is_deeplakes(exc):
             raise
-        text = str(exc)
+        text = str(exc).strip().strip("'").strip()
         for secret in address.secrets():
             text = text.replace(secret, "***")
         raise DatasetError(_advice(exc, address.url, text)) from None
 
 
 def _is_deeplakes(exc):
-    return type(exc).__module__.startswith("deeplake") or isinstance(exc, RuntimeError)
+    """Whether Deep Lake raised it: its own types, and built-in ones of its core."""
+    core = (RuntimeError, KeyError, OSError, ValueError, MemoryError)
+    return type(exc).__module__.startswith("deeplake") or isinstance(exc, core)
 
 
 def _advice(exc, url, text):
@@ -336,8 +338,14 @@ def _advice(exc, url, text):
         return f"{where}: {text}. See `dataset.branches.names()` for those it has."
     if name == "BranchExistsError":
         return f"{where}: {text}. Choose another name."
-    if "Access" in name or "Auth" in name or "Permission" in name:
+    if "status=403" in text or any(
+        word in name for word in ("Access", "Auth", "Permission")
+    ):
         return f"{where}: access was refused ({text}). Check the credentials."
+    if "status=404" in text:
+        return f"{where} cannot be opened: {text}. Check the path."
+    if name == "StorageNetworkConnectionError":
+        return f"{where} cannot be reached: {text}. Check the endpoint, or the network."
     return f"{where}: {name}: {text}"
 
 

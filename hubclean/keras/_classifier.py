@@ -220,7 +220,7 @@ class KerasClassifier(ScikerasClassifier):
         if len(self.classes_) < 2:
             raise LabelsError(
                 "KerasClassifier: `y` must have at least 2 classes; got 1 class, "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_.tolist()[0]!r}."
             )
         sample = self._learn_shape(X, rows, labels)
         self.seed_ = draw_seed(self.random_state)
@@ -315,7 +315,7 @@ class KerasClassifier(ScikerasClassifier):
         hooks = self._hooks(feed, rows.n, evaluate, epochs, start)
         self.callbacks_ = _own_callbacks(self._fit_callbacks)
         self.callbacks_ += _own_callbacks(arguments.pop("callbacks", None) or [])
-        with _margins_watched(hooks["margins"], self.model_):
+        with feed.own_errors(), _margins_watched(hooks["margins"], self.model_):
             history = self.model_.fit(
                 feed.for_keras(),
                 epochs=start + epochs,
@@ -378,7 +378,8 @@ class KerasClassifier(ScikerasClassifier):
         feed = self._feed_to_predict(X, predict_params.pop("batch_size", None))
         if not feed.rows.n:
             return np.empty((0, len(self.classes_)))
-        return self._probabilities(feed.for_keras(), **predict_params)
+        with feed.own_errors():
+            return self._probabilities(feed.for_keras(), **predict_params)
 
     def predict(self, X, **predict_params):
         """Most probable labels.

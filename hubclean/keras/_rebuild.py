@@ -51,9 +51,9 @@ def fresh_model(model):
     except Exception as exc:  # get_config and from_config run anyone's code
         raise EstimatorError(
             f"KerasClassifier: the model {model.name!r} cannot be rebuilt from its "
-            f"config with fresh weights for each fold ({_first_line(exc)}). {_REMEDY} Or give "
-            f"{type(model).__name__} a get_config that returns the arguments of its "
-            "constructor."
+            f"config with fresh weights for each fold ({_first_line(exc)}). "
+            f"{_REMEDY} Or give {type(model).__name__} a get_config that returns the "
+            "arguments of its constructor."
         ) from exc
     _check_separate(model, fresh)
     _check_same(model, fresh)

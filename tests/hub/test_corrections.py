@@ -11,7 +11,13 @@ from hubclean.exceptions import (
     ParameterError,
     ValidationError,
 )
-from tests.hub.conftest import CLASS_NAMES, append_rows, everything, random_images
+from tests.hub.conftest import (
+    CLASS_NAMES,
+    append_rows,
+    everything,
+    on_s3_too,
+    random_images,
+)
 
 
 @pytest.fixture
@@ -29,6 +35,7 @@ LABELS_AFTER = [1, 1, 3, 3, 0, 1, 2, 0, 1, 2]
 ROWS_AFTER = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10]
 
 
+@on_s3_too
 def test_rows_are_relabelled_and_pruned_on_the_branch(dataset, decisions):
     before = everything(dataset)
     hub.apply_decisions(dataset, decisions, "reviewed")
@@ -40,6 +47,7 @@ def test_rows_are_relabelled_and_pruned_on_the_branch(dataset, decisions):
     assert everything(dataset)[2] == before[2]  # readable on the parent
 
 
+@on_s3_too
 def test_the_commit_says_what_was_done(dataset, decisions):
     version = hub.open(dataset).version
     decisions.attrs["hubclean"] = {"parameters": {"folds": 7}}
@@ -51,6 +59,7 @@ def test_the_commit_says_what_was_done(dataset, decisions):
     assert '{"folds": 7}' in last.message
 
 
+@on_s3_too
 def test_a_second_call_changes_nothing(dataset, decisions):
     commit_id = hub.apply_decisions(dataset, decisions, "reviewed")
     before = everything(dataset, "reviewed")
@@ -60,6 +69,7 @@ def test_a_second_call_changes_nothing(dataset, decisions):
     assert everything(dataset, "reviewed") == before
 
 
+@on_s3_too
 def test_other_decisions_on_the_same_branch_are_refused(dataset, decisions):
     hub.apply_decisions(dataset, decisions, "reviewed")
     before = everything(dataset, "reviewed")
@@ -68,6 +78,7 @@ def test_other_decisions_on_the_same_branch_are_refused(dataset, decisions):
     assert everything(dataset, "reviewed") == before
 
 
+@on_s3_too
 def test_a_branch_left_without_a_commit_is_taken_up(dataset, decisions):
     hub.open(dataset)._store.writer().create_branch("reviewed")
     hub.apply_decisions(dataset, decisions, "reviewed")

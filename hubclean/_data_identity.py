@@ -1,0 +1,130 @@
+"""What the rows, labels and parameters of a training are known by.
+
+It imports inwards only: `_fingerprint` and `_rows`.
+"""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from hubclean._fingerprint import fingerprint
+from hubclean._rows import is_lazy, row_digests
+
+#: Goes up when trainings of the same name would give something else.
+_FORMAT = 2
+
+
+class DataIdentity:
+    """Names trainings on rows of one X.
+
+    Parameters
+    ----------
+    X : rows
+        Hashed once, by row, and more closely than `row_digests` does: types count.
+        Lazy columns are known by dataset, version and position, and not read.
+    labels : ndarray of shape (n_samples,)
+        Given labels.
+    classes : ndarray of shape (n_classes,)
+        Sorted classes, the columns of the probabilities.
+    """
+
+    def __init__(self, X, labels, classes):
+        self._rows = _exact_digests(X)
+        self._labels = labels
+        self._common = [_FORMAT, _kind(X), classes]
+
+    def key(self, estimator, train, test, seed, fit_params, labels=None, also=()):
+        """Name one training: its estimator, rows, labels, seed and parameters.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Unfitted.
+        train, test : ndarray of int
+            Positions.
+        seed : int
+            Seed of the training.
+        fit_params : dict
+            Already cut to the training rows.
+        labels : ndarray, default=None
+            Labels of the training rows where they are not the given ones.
+        also : tuple
+            Whatever else changes the answer.
+
+        Returns
+        -------
+        key : str
+            Hexadecimal digits.
+
+        Raises
+        ------
+        TypeError
+            If something cannot be named.
+        """
+        trained = self._labels[train] if labels is None else labels
+        rows = [self._rows[train], self._rows[test]]
+        return fingerprint(
+            self._common, estimator, rows, trained, seed, fit_params, also
+        )
+
+
+def _kind(X):
+    """Container, type and shape of a row, names and types of columns."""
+    if is_lazy(X):
+        return ["lazy", str(X.dtype), list(X.shape[1:])]
+    kind = [type(X).__module__, type(X).__qualname__, list(getattr(X, "shape", ())[1:])]
+    if hasattr(X, "iloc"):
+        return [*kind, pd.DataFrame(X).iloc[:0]]
+    if hasattr(X, "columns"):
+        return [*kind, list(X.columns), [str(dtype) for dtype in X.dtypes]]
+    return [*kind, str(getattr(X, "dtype", ""))]
+
+
+def _exact_digests(X):
+    """Digest of every row; rows that differ in a type, or in the last bit, differ."""
+    if is_lazy(X):
+        return row_digests(X)
+    if sparse.issparse(X):
+        return _sparse_digests(sparse.csr_array(X))
+    if hasattr(X, "iloc") or hasattr(X, "columns"):
+        frame = pd.DataFrame(X if hasattr(X, "iloc") else X.to_pandas())
+        return _frame_digests(frame, X)
+    array = np.asarray(X)
+    if array.dtype.kind in "biufcmM" and array.dtype.itemsize:
+        return _digests(row.tobytes() for row in array)
+    if array.dtype == object and array.ndim <= 2:
+        return _with_types(row_digests(array), pd.DataFrame(array))
+    return row_digests(array)
+
+
+def _digests(rows):
+    content = [hashlib.blake2b(row, digest_size=8).digest() for row in rows]
+    return np.frombuffer(b"".join(content), dtype=np.uint64)
+
+
+def _sparse_digests(rows):
+    bounds = zip(rows.indptr[:-1], rows.indptr[1:], strict=True)
+    return _digests(
+        rows.indices[start:stop].tobytes() + rows.data[start:stop].tobytes()
+        for start, stop in bounds
+    )
+
+
+def _frame_digests(frame, X):
+    """Digests of the rows of a data frame; equal text and numbers differ by type."""
+    try:
+        digests = pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
+    except TypeError:  # a column of lists, say
+        return row_digests(X)
+    return _with_types(digests, frame.select_dtypes(object))
+
+
+def _with_types(digests, objects):
+    """Tell 1 from "1" in columns of objects, and None from NaN."""
+    if objects.shape[1] == 0:
+        return digests
+    types = objects.map(lambda item: type(item).__qualname__)
+    rows = zip(digests.tolist(), types.itertuples(index=False, name=None), strict=True)
+    return _digests(repr(row).encode() for row in rows)

@@ -1,0 +1,109 @@
+"""Where code comes from, and what of it tells one function or class from another.
+
+Installed code is known by its package's version, a user's own by what it does: byte
+code, constants, defaults, closures and the globals it reads.
+"""
+
+import dis
+import functools
+import hashlib
+import sys
+import types
+from pathlib import Path
+
+#: Members that come and go, or say nothing about what a class does.
+_PASSING = {"_abc_impl", "__doc__", "__module__", "__dict__", "__weakref__"}
+_CODE = (types.FunctionType, classmethod, staticmethod, property)
+
+
+def module_of(item):
+    """Module of a function or class; the main one has one name in every process."""
+    module = getattr(item, "__module__", None) or ""
+    return "__main__" if module == "__mp_main__" else module
+
+
+@functools.cache
+def is_installed(module):
+    """Whether code comes from a package that its version names."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return top != "__main__"
+    if top == "hubclean":
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
+
+
+@functools.cache
+def version_of(module):
+    """Version of the package; for hubclean the content of the file as well."""
+    top = module.partition(".")[0]
+    version = str(getattr(sys.modules.get(top), "__version__", ""))
+    return version if top != "hubclean" else f"{version} {_file_digest(module)}"
+
+
+def source_digest(module):
+    """What a module that is no installed package contains."""
+    return f"{module.__name__} {_file_digest(module.__name__)}"
+
+
+def _file_digest(module):
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or not Path(file).is_file():
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def code_parts(code):
+    """Instructions, names and constants, those of functions inside it too."""
+    parts = [code.co_code, list(code.co_names), list(code.co_varnames)]
+    parts += [code.co_flags, code.co_exceptiontable]
+    for constant in code.co_consts:
+        inner = isinstance(constant, types.CodeType)
+        parts.append(code_parts(constant) if inner else constant)
+    return parts
+
+
+def global_names(code):
+    """Names of the globals that a code object reads, sorted."""
+    names = {
+        step.argval
+        for step in dis.get_instructions(code)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names.update(global_names(constant))
+    return sorted(names)
+
+
+def globals_read(function):
+    """Values of the globals that a function reads; builtins are left out."""
+    known = function.__globals__
+    return {
+        name: known[name] for name in global_names(function.__code__) if name in known
+    }
+
+
+def closure_of(function):
+    """Values that a function closes over; a cell that is still empty gives None."""
+    return [_cell_content(cell) for cell in function.__closure__ or ()]
+
+
+def _cell_content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
+
+
+def class_members(cls):
+    """Names and values of what a user's own class defines."""
+    for name, member in sorted(vars(cls).items()):
+        inner = getattr(member, "__wrapped__", member)
+        is_code = isinstance(inner, _CODE)
+        if name in _PASSING or (name.startswith("__") and not is_code):
+            continue
+        if isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType):
+            member = None
+        yield name, member
