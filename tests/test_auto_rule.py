@@ -9,7 +9,12 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import cross_val_predict
 
 from hubclean import HubLabelCleaner, find_label_issues
-from hubclean._auto_rule import best_expected_f1_cut, fit_error_model, learn_auto_rule
+from hubclean._auto_rule import (
+    best_expected_f1_cut,
+    errors_interval,
+    fit_error_model,
+    learn_auto_rule,
+)
 from hubclean._label_issues import RULE_NAMES
 from hubclean._noise_model import _Fit, fit_noise_model
 from hubclean.datasets import (
@@ -231,6 +236,25 @@ def test_more_rows_than_are_fitted_are_judged_in_blocks(monkeypatch):
         rule.error_probability,
     )
     assert f1(rule.mask, wrong) > 0.8
+
+
+def test_interval_covers_the_estimates_of_fresh_draws():
+    estimates, intervals = [], []
+    for seed in range(12):
+        true, probs = draw(800, 3, seed, scale=5.0)
+        labels, _ = symmetric_noise(true, 0.2, random_state=seed)
+        rule = learn_auto_rule(labels, probs)
+        estimates.append(rule.estimated_errors)
+        intervals.append(errors_interval(rule, labels, probs, n_bootstrap=10))
+    low, high = np.array(intervals).T
+    middle = np.mean(estimates)
+    assert ((low < middle) & (middle < high)).mean() >= 0.6
+    # As wide as the estimates are spread, to within a factor of 2.
+    width = np.median(high - low) / (2 * 1.645)
+    assert 0.5 < width / np.std(estimates) < 2
+    rule = learn_auto_rule(labels, probs)
+    narrow = errors_interval(rule, labels, probs, level=0.5, n_bootstrap=10)
+    assert narrow[1] - narrow[0] < high[-1] - low[-1]
 
 
 def test_cleaner_with_the_auto_rule():
