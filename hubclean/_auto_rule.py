@@ -81,7 +81,7 @@ class AutoRule:
     error_probability : ndarray of float, shape (n_samples,)
         Probability that each label is wrong.
     cut : float
-        Rows from this probability on are issues; infinity where there are none.
+        Rows from this probability on are issues; at most 1/2.
     error_model : ErrorModel
         Gives the probability for other rows.
     """
@@ -142,7 +142,9 @@ def learn_auto_rule(labels, pred_probs):
     labels = np.asarray(labels)
     error_model = fit_error_model(labels, pred_probs)
     errors = error_model.error_probability(labels, pred_probs)
-    cut = best_expected_f1_cut(errors)
+    # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
+    # rows are judged by that.
+    cut = min(best_expected_f1_cut(errors), 0.5)
     return AutoRule(errors >= cut, errors, cut, error_model)
 
 
