@@ -98,11 +98,13 @@ class HubLabelCleaner(
         or embeddings, without training `estimator` for it; a list of kinds, or of
         classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
         have the settings and the sources.
-    score_by : str, default="self_confidence"
-        Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
+    score_by : str, default="clean_probability"
+        Label quality score: ``"clean_probability"``, the estimated probability that
+        the given label is right; ``"self_confidence"``, ``"normalized_margin"`` or
         ``"confidence_weighted_entropy"``.
-    filter_by : str, default="prune_by_noise_rate"
-        Rule that flags rows; the names are those of `find_label_issues`.
+    filter_by : str, default="auto"
+        Rule that flags rows. ``"auto"`` chooses the cut with the best expected F1
+        score; the other names are those of `find_label_issues`.
     frac_noise : float, default=1.0
         Share of the estimated issues that the pruning rules flag, in (0, 1].
     threshold : float, default=None
@@ -143,6 +145,10 @@ class HubLabelCleaner(
         Estimated counts, rows given labels, columns true labels.
     noise_matrix_ : ndarray of float, shape (n_classes, n_classes)
         P(given | true), rows given, columns true; columns sum to 1.
+    estimated_errors_ : float
+        Expected number of wrong labels, where the rule or the score estimates it.
+    estimated_precision_ : float
+        Expected share of wrong labels among the issues, where it is estimated.
     estimator_ : classifier
         The final clone, fitted on the corrected data.
     n_features_in_ : int
@@ -358,7 +364,7 @@ class HubLabelCleaner(
         >>> from hubclean import HubLabelCleaner
         >>> X, y = load_iris(return_X_y=True)
         >>> cleaner = HubLabelCleaner(random_state=0).fit(X[::2], y[::2])
-        >>> cleaner.check_labels(X[[1, 51]], [0, 2])["is_label_issue"].tolist()
+        >>> cleaner.check_labels(X[[1, 101]], [0, 0])["is_label_issue"].tolist()
         [False, True]
         """
         X = self._check_rows(X)

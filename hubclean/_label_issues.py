@@ -245,8 +245,8 @@ def find_label_issues(
     pred_probs,
     *,
     classes=None,
-    filter_by="prune_by_noise_rate",
-    score_by="self_confidence",
+    filter_by="auto",
+    score_by="clean_probability",
     threshold=None,
     frac_noise=1.0,
     min_examples_per_class=1,
@@ -264,13 +264,15 @@ def find_label_issues(
     classes : array-like of shape (n_classes,), default=None
         Class of each column. By default the sorted distinct labels; integer labels
         between 0 and n_classes - 1 are column numbers, so a class may never appear.
-    filter_by : str, default="prune_by_noise_rate"
-        Rule that flags rows, one of cleanlab's seven: ``"prune_by_noise_rate"``,
-        ``"prune_by_class"``, ``"both"``, ``"confident_learning"``,
-        ``"predicted_neq_given"``, ``"low_normalized_margin"``,
-        ``"low_self_confidence"`` [1]_.
-    score_by : str, default="self_confidence"
-        Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
+    filter_by : str, default="auto"
+        Rule that flags rows. ``"auto"`` estimates the probability that each label is
+        wrong and chooses the cut with the best expected F1 score. The others are
+        cleanlab's seven: ``"prune_by_noise_rate"``, ``"prune_by_class"``, ``"both"``,
+        ``"confident_learning"``, ``"predicted_neq_given"``,
+        ``"low_normalized_margin"``, ``"low_self_confidence"`` [1]_.
+    score_by : str, default="clean_probability"
+        Label quality score: ``"clean_probability"``, the estimated probability that
+        the given label is right; ``"self_confidence"``, ``"normalized_margin"`` or
         ``"confidence_weighted_entropy"`` [2]_.
     threshold : float, default=None
         Flag the rows with a quality under it, in [0, 1], instead of `filter_by`.
@@ -279,8 +281,8 @@ def find_label_issues(
     min_examples_per_class : int, default=1
         Rows that the pruning rules leave in every class.
     adjust_pred_probs : bool, default=False
-        Subtract each class's mean self-confidence before scoring. Not for
-        ``"confidence_weighted_entropy"``.
+        Subtract each class's mean self-confidence before scoring; for
+        ``"self_confidence"`` and ``"normalized_margin"``.
     n_jobs : int, default=None
         Threads; None uses all cores where that is faster.
 
@@ -311,7 +313,7 @@ def find_label_issues(
     >>> from hubclean import find_label_issues
     >>> labels = ["cat", "cat", "dog", "dog", "dog"]
     >>> pred_probs = [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]]
-    >>> find_label_issues(labels, pred_probs)
+    >>> find_label_issues(labels, pred_probs, score_by="self_confidence")
        is_label_issue  label_quality predicted_labels
     0           False           0.90              cat
     1           False           0.80              cat

@@ -32,9 +32,9 @@ class LabelCleaningSampler(LabelIssueFinder):
         or embeddings, without training `estimator` for it; a list of kinds, or of
         classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
         have the settings and the sources.
-    score_by : str, default="self_confidence"
+    score_by : str, default="clean_probability"
         Label quality score, as for `HubLabelCleaner`.
-    filter_by : str, default="prune_by_noise_rate"
+    filter_by : str, default="auto"
         Rule that flags rows, as for `find_label_issues`.
     frac_noise : float, default=1.0
         Share of the estimated issues that the pruning rules flag, in (0, 1].

@@ -17,7 +17,7 @@ from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
 from hubclean._folds import count_epochs, draw_seed, seed_estimator
 from hubclean._hooks import offers
-from hubclean._leave_one_out import leave_one_out_neighbors, leave_one_out_ridge
+from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean._out_of_sample import (
     OutOfSample,
     make_splits,
@@ -147,14 +147,12 @@ class LeaveOneOut(BaseEstimator):
         the nearest other rows.
     n_components : int, default=1000
         Random Fourier features for ``"ridge"``; 0 takes the features as they are.
-    n_neighbors : int, default=None
-        For ``"neighbors"``; None takes the number up to 50 with the smallest
-        leave-one-out log loss.
+    n_neighbors : int, default=10
+        For ``"neighbors"``.
 
     References
     ----------
-    .. [1] Rahimi, Recht, NeurIPS 2007; Rifkin, Lippert, "Notes on regularized least
-       squares", MIT-CSAIL-TR-2007-025, section 4.
+    .. [1] Allen, Technometrics 16 (1974); Rahimi, Recht, NIPS 2007.
 
     Examples
     --------
@@ -168,10 +166,10 @@ class LeaveOneOut(BaseEstimator):
     _parameter_constraints = {
         "method": [StrOptions({"ridge", "neighbors"})],
         "n_components": [Interval(Integral, 0, None, closed="left")],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left"), None],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, method="ridge", *, n_components=1000, n_neighbors=None):
+    def __init__(self, method="ridge", *, n_components=1000, n_neighbors=10):
         self.method = method
         self.n_components = n_components
         self.n_neighbors = n_neighbors
@@ -183,18 +181,18 @@ class LeaveOneOut(BaseEstimator):
         n_classes = len(given.classes)
         seed = draw_seed(generator)
         if self.method == "ridge":
-            probs = leave_one_out_ridge(
+            probs = ridge_pred_probs(
                 given.codes,
                 features,
-                n_classes=n_classes,
+                n_classes,
                 n_components=self.n_components,
                 random_state=seed,
             )
         else:
-            probs = leave_one_out_neighbors(
+            probs = neighbour_pred_probs(
                 given.codes,
                 features,
-                n_classes=n_classes,
+                n_classes,
                 n_neighbors=self.n_neighbors,
                 n_jobs=given.n_jobs,
             )

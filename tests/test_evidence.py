@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
@@ -11,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hubclean import HubLabelCleaner, LabelCleaningSampler
+from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean.evidence import CrossValidation, LeaveOneOut
 from hubclean.exceptions import (
     EstimatorError,
@@ -44,6 +46,44 @@ def test_leave_one_out_finds_errors_in_digits(digits, evidence, least, seed):
     given, wrong = plant_errors(y, 0.1, seed)
     cleaner = HubLabelCleaner(GaussianNB(), evidence=evidence, random_state=seed)
     assert precision(cleaner.fit(X, given).label_issues_, wrong) >= least
+
+
+def test_ridge_equals_leaving_each_row_out():
+    """Against a ridge regression really fitted without the row."""
+    rng = np.random.default_rng(0)
+    features, codes = rng.normal(size=(30, 3)), rng.integers(0, 3, 30)
+    probs = ridge_pred_probs(codes, features, 3, n_components=0)
+    design = np.column_stack([features, np.ones(30)])
+    onehot = np.eye(3)[codes]
+    logits = np.log(probs)
+    for alpha in np.logspace(-6, 0, 13) * 30:
+        ridge = Ridge(alpha=alpha, fit_intercept=False)
+        left_out = np.array(
+            [
+                ridge.fit(np.delete(design, i, 0), np.delete(onehot, i, 0)).predict(
+                    design[[i]]
+                )[0]
+                for i in range(30)
+            ]
+        )
+        centred = left_out - left_out.mean(axis=1, keepdims=True)
+        mine = logits - logits.mean(axis=1, keepdims=True)
+        scale = (centred * mine).sum() / (centred**2).sum()
+        if np.allclose(mine, scale * centred, atol=1e-6):
+            return
+    raise AssertionError("no penalty gives these probabilities")
+
+
+@pytest.mark.parametrize("predict", [ridge_pred_probs, neighbour_pred_probs])
+def test_a_row_does_not_know_its_own_label(predict):
+    """Changing one label changes the others' probabilities, not the row's own votes."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 4))
+    codes = rng.integers(0, 2, 200)
+    probs = predict(codes, features, 2)
+    agreement = (probs.argmax(axis=1) == codes).mean()
+    assert abs(agreement - 0.5) < 0.15
+    np.testing.assert_allclose(probs.sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("evidence", KINDS, ids=str)
