@@ -99,9 +99,47 @@ def test_a_pretrained_model_is_used_as_it_is(noisy):
     assert pickle.dumps(fitted) == before
 
 
+def level_weights():
+    """Weights of a linear model on the mean grey level: the class nearest to it."""
+    levels = 30 + 60 * np.arange(4)
+    return np.tile(levels / 48, (48, 1)), -0.5 * levels**2
+
+
+RULE = {"filter_by": "predicted_neq_given"}
+
+
+def test_a_torch_module_keeps_its_weights(make, columns):
+    torch = pytest.importorskip("torch")
+    pixels, _, labels = coloured_images()
+    source = hub.open(make({"images": pixels.astype(np.float32), "labels": labels}))
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 4))
+    weights, bias = level_weights()
+    with torch.no_grad():
+        module[1].weight.copy_(torch.tensor(weights.T))
+        module[1].bias.copy_(torch.tensor(bias))
+    table = hub.clean_labels(
+        source, module, pretrained=True, verbose=False, label_issues_kwargs=RULE
+    )
+    assert np.flatnonzero(table["is_label_issue"]).tolist() == WRONG
+
+
+def test_a_keras_model_keeps_its_weights(make, columns):
+    keras = pytest.importorskip("keras")
+    pixels, _, labels = coloured_images()
+    source = hub.open(make({"images": pixels.astype(np.float32), "labels": labels}))
+    layers = [keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    given = keras.Sequential(layers)
+    given.layers[-1].set_weights(list(level_weights()))
+    table = hub.clean_labels(
+        source, given, pretrained=True, verbose=False, label_issues_kwargs=RULE
+    )
+    assert np.flatnonzero(table["is_label_issue"]).tolist() == WRONG
+
+
 def test_a_pretrained_model_needs_probabilities(noisy):
     with pytest.raises(EstimatorError, match="must have predict_proba; got FunctionTr"):
-        hub.clean_labels(noisy, FunctionTransformer(flatten), pretrained=True)
+        transformer = FunctionTransformer(flatten)
+        hub.clean_labels(noisy, transformer, pretrained=True, verbose=False)
 
 
 def test_parameters_reach_the_rule_and_the_score(noisy):
