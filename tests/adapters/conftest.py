@@ -15,10 +15,26 @@ def _torch(**params):
     return skorch(**params)
 
 
+def small_keras_network(meta):
+    """Quick to trace: the network by default has a test of its own."""
+    from keras import Sequential, layers
+
+    return Sequential(
+        [
+            layers.Flatten(),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(meta["n_classes_"]),
+        ]
+    )
+
+
 def _keras(lr=None, **params):
     pytest.importorskip("scikeras")
     from hubclean.keras import scikeras
 
+    params.setdefault("model", small_keras_network)
+    params.setdefault(LEARNING_RATE["keras"], 0.01)
     if lr is not None:
         params[LEARNING_RATE["keras"]] = lr
     return scikeras(**params)
