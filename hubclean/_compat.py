@@ -4,7 +4,10 @@ Everything that may move between versions of another package is imported here, a
 nowhere else. It imports only `hubclean.exceptions`.
 """
 
+import contextlib
 import importlib
+import os
+import sys
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
@@ -71,9 +74,30 @@ def require(package, *, extra, by):
     '[1]'
     """
     try:
-        return importlib.import_module(package)
+        with _own_symbols(package):
+            return importlib.import_module(package)
     except ImportError as exc:
         raise MissingPackageError(
             f"{by} needs the package {package.partition('.')[0]!r}, which cannot be "
             f"imported ({exc}). Install it with: pip install 'hubclean[{extra}]'"
         ) from exc
+
+
+@contextlib.contextmanager
+def _own_symbols(package):
+    """Let deeplake be imported after TensorFlow.
+
+    TensorFlow shows its BoringSSL to the whole process; deeplake, imported later,
+    takes it for its own OpenSSL and aborts the process.
+    """
+    deepbind = getattr(os, "RTLD_DEEPBIND", None)
+    harmless = package.partition(".")[0] != "deeplake" or "deeplake" in sys.modules
+    if harmless or deepbind is None or "tensorflow" not in sys.modules:
+        yield
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | deepbind)
+    try:
+        yield
+    finally:
+        sys.setdlopenflags(flags)
