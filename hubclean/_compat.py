@@ -6,10 +6,7 @@ nowhere else. It imports only `hubclean.exceptions`.
 
 import contextlib
 import importlib
-<<<<<<< HEAD
 import os
-=======
->>>>>>> main
 import sys
 
 from sklearn.base import _fit_context
@@ -77,10 +74,8 @@ def require(package, *, extra, by):
     >>> require("json", extra="hub", by="an example").dumps([1])
     '[1]'
     """
-    if package.partition(".")[0] == "deeplake":
-        _refuse_after_tensorflow(by)
     try:
-        with _own_symbols(package):
+        with _own_symbols(package, by):
             return importlib.import_module(package)
     except ImportError as exc:
         raise MissingPackageError(
@@ -89,28 +84,8 @@ def require(package, *, extra, by):
         ) from exc
 
 
-<<<<<<< HEAD
-@contextlib.contextmanager
-def _own_symbols(package):
-    """Let deeplake be imported after TensorFlow.
-
-    TensorFlow shows its BoringSSL to the whole process; deeplake, imported later,
-    takes it for its own OpenSSL and aborts the process.
-    """
-    deepbind = getattr(os, "RTLD_DEEPBIND", None)
-    harmless = package.partition(".")[0] != "deeplake" or "deeplake" in sys.modules
-    if harmless or deepbind is None or "tensorflow" not in sys.modules:
-        yield
-        return
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(os.RTLD_NOW | deepbind)
-    try:
-        yield
-    finally:
-        sys.setdlopenflags(flags)
-=======
 def _deeplake_would_abort():
-    """Whether importing Deep Lake now would end the process.
+    """Whether a plain import of Deep Lake would end the process now.
 
     TensorFlow's library on Linux shows the process its own copy of OpenSSL, which
     Deep Lake 4.7 meets with abort() when it is loaded after it. The other order works.
@@ -123,14 +98,24 @@ def _deeplake_would_abort():
     )
 
 
-def _refuse_after_tensorflow(by):
-    """Raise where Deep Lake would end the process without a word."""
-    if _deeplake_would_abort():
+@contextlib.contextmanager
+def _own_symbols(package, by):
+    """Let Deep Lake prefer its own OpenSSL where TensorFlow's would end the process."""
+    if package.partition(".")[0] != "deeplake" or not _deeplake_would_abort():
+        yield
+        return
+    if not hasattr(os, "RTLD_DEEPBIND"):  # musl has none
         raise MissingPackageError(
             f"{by} needs the package 'deeplake', which ends the process when it is "
             "imported after TensorFlow. Start again, and import deeplake (or "
             "hubclean.keras, which does) before tensorflow and keras."
         )
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        yield
+    finally:
+        sys.setdlopenflags(flags)
 
 
 def load_deeplake_first():
@@ -138,4 +123,3 @@ def load_deeplake_first():
     if not _deeplake_would_abort():
         with contextlib.suppress(ImportError):
             importlib.import_module("deeplake")
->>>>>>> main
