@@ -297,7 +297,8 @@ def test_a_stopped_run_goes_on_from_the_cache(table, tmp_path, capsys, monkeypat
         "    def fit(self, X, y):\n"
         "        with open(os.environ['FITS'], 'a') as fits:\n"
         "            fits.write('x')\n"
-        "        if os.path.getsize(os.environ['FITS']) == int(os.environ['STOP_AT']):\n"
+        "        done = os.path.getsize(os.environ['FITS'])\n"
+        "        if done == int(os.environ['STOP_AT']):\n"
         "            raise KeyboardInterrupt\n"
         "        return super().fit(X, y)\n"
     )
