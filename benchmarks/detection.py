@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
 from hubclean import find_label_issues
-from hubclean._leave_one_out import leave_one_out_ridge
+from hubclean._leave_one_out import ridge_pred_probs
 
 COLUMNS = (
     "dataset evidence noise level seed rows method planted flagged precision recall "
@@ -36,7 +36,7 @@ CIFAR = [f"sparsity{s}_noise{n}" for s in (0, 40) for n in (20, 40, 70)]
 def evidence_probs(evidence, X, labels, seed):
     """Out-of-sample probabilities of every row."""
     if evidence == "leave_one_out":
-        return leave_one_out_ridge(labels, X, n_classes=labels.max() + 1)
+        return ridge_pred_probs(labels, X, labels.max() + 1)
     model = {
         "cv_logistic": LogisticRegression(max_iter=300),
         "cv_network": MLPClassifier((64,), max_iter=20, random_state=seed),

@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import norm
 
 from hubclean._noise_model import NoiseModel, fit_noise_model
 
 _FIT_ROWS = 5000
-_BOOTSTRAP_ROWS = 2000
+_BOOTSTRAP_ROWS = 1000
 _BLOCK_NUMBERS = 1 << 22
 # Above so many classes every pair has too few rows for a rate of its own.
 _MOST_PAIRED_CLASSES = 50
@@ -80,7 +81,7 @@ class AutoRule:
     error_probability : ndarray of float, shape (n_samples,)
         Probability that each label is wrong.
     cut : float
-        Rows from this probability on are issues; infinity where there are none.
+        Rows from this probability on are issues; at most 1/2.
     error_model : ErrorModel
         Gives the probability for other rows.
     """
@@ -141,8 +142,62 @@ def learn_auto_rule(labels, pred_probs):
     labels = np.asarray(labels)
     error_model = fit_error_model(labels, pred_probs)
     errors = error_model.error_probability(labels, pred_probs)
-    cut = best_expected_f1_cut(errors)
+    # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
+    # rows are judged by that.
+    cut = min(best_expected_f1_cut(errors), 0.5)
     return AutoRule(errors >= cut, errors, cut, error_model)
+
+
+def errors_interval(
+    rule, labels, pred_probs, *, level=0.9, n_bootstrap=20, random_state=0
+):
+    """Bootstrap interval of the number of wrong labels.
+
+    The models that the rule believes are fitted again to at most 1,000 rows drawn
+    with replacement; the spread of their estimates, brought to all rows by the square
+    root of the share of rows drawn [1]_, is that of a normal distribution. It is the
+    spread of the estimate under the model: it does not tell how far the model is wrong.
+
+    Parameters
+    ----------
+    rule : AutoRule
+        What `learn_auto_rule` gave for these labels and probabilities.
+    labels : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+    level : float
+        Of the interval, in (0, 1).
+    n_bootstrap : int
+        Fits.
+    random_state : int
+        Seed of the draws.
+
+    Returns
+    -------
+    low, high : float
+        Between 0 and n_samples.
+
+    References
+    ----------
+    .. [1] Politis, Romano, Wolf, "Subsampling", Springer 1999, chapter 2.
+    """
+    labels, n_rows = np.asarray(labels), len(labels)
+    rng, size = np.random.default_rng(random_state), min(n_rows, _BOOTSTRAP_ROWS)
+    shares = []
+    for _ in range(n_bootstrap):
+        rows = rng.integers(n_rows, size=size)
+        drawn, probs = labels[rows], np.asarray(pred_probs[rows])
+        models = [
+            fit_noise_model(drawn, probs, model.kind)
+            for model in rule.error_model.models
+        ]
+        again = ErrorModel(tuple(models), rule.error_model.weights)
+        shares.append(again.error_probability(drawn, probs).mean())
+    spread = n_rows * np.std(shares, ddof=1) * np.sqrt(size / n_rows)
+    half = norm.ppf((1 + level) / 2) * spread
+    middle = rule.estimated_errors
+    return max(0.0, middle - half), min(float(n_rows), middle + half)
 
 
 def best_expected_f1_cut(error_probability):

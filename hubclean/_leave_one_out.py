@@ -1,154 +1,148 @@
-"""Leave-one-out probabilities for features or embeddings. Arrays in, arrays out.
+"""Leave-one-out probabilities from features: every row left out, one factorisation.
 
-Every row is predicted by a model fitted to all the others, for the price of one fit.
-It imports nothing of hubclean.
+Arrays in, arrays out. It imports nothing from hubclean.
 """
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import logsumexp, softmax
+from sklearn.kernel_approximation import RBFSampler
 from sklearn.neighbors import NearestNeighbors
 
-_RIDGES = 10.0 ** np.arange(-4, 4.5, 0.5)
-_SPREAD_ROWS = 500
-_LOG_SLOPES = (-1.0, 5.0)
+_ALPHAS = np.logspace(-6, 0, 13)
+_LOG_SCALES = (-2.0, 5.0)
+_BLOCK_ROWS = 8192
 
 
-def leave_one_out_ridge(labels, X, *, n_classes, n_components=1000, random_state=0):
-    """Exact leave-one-out predictions of a ridge classifier on Fourier features.
+def ridge_pred_probs(codes, features, n_classes, *, n_components=1000, random_state=0):
+    """Leave-one-out probabilities of a ridge classifier on random Fourier features.
 
-    The random Fourier features approximate a Gaussian kernel as wide as half the
-    median squared distance between rows [1]_. One factorisation of the ridge problem
-    gives the predictions with each row left out, for every ridge parameter [2]_; the
-    one with the smallest leave-one-out error is used. A softmax whose slope is fitted
-    to the labels turns them into probabilities.
+    With the hat matrix H of the ridge regression onto one-hot labels Y, the
+    prediction for a row left out is (F - h Y) / (1 - h), where F is the fit and h the
+    diagonal of H: exact, without fitting again [1]_. The penalty with the smallest
+    leave-one-out squared error is taken, and the scores become probabilities by a
+    softmax whose scale has the smallest leave-one-out log loss of the given labels.
 
     Parameters
     ----------
-    labels : ndarray of int, shape (n_samples,)
+    codes : ndarray of int, shape (n_samples,)
         Given labels, coded 0 to n_classes - 1.
-    X : ndarray of float, shape (n_samples, n_features)
-        Features on comparable scales, or embeddings.
+    features : ndarray of float, shape (n_samples, n_features)
+        Features or embeddings, on scales that can be compared.
     n_classes : int
-        Columns of the result.
-    n_components : int
-        Fourier features; 0 uses X itself.
-    random_state : int
-        Seed of the Fourier features.
+        Number of classes.
+    n_components : int, default=1000
+        Random Fourier features of a Gaussian kernel [2]_; 0 takes the features as
+        they are.
+    random_state : int, default=0
+        Draws the random features.
 
     Returns
     -------
     pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Rows sum to 1; no row has seen its own label but through the slope.
+        Out-of-sample probabilities; rows sum to 1.
 
     References
     ----------
-    .. [1] Rahimi, Recht, "Random features for large-scale kernel machines",
-       NeurIPS 2007.
-    .. [2] Rifkin, Lippert, "Notes on regularized least squares", MIT-CSAIL-TR-2007-025,
-       section 4.
+    .. [1] Allen, "The relationship between variable selection and data augmentation
+       and a method for prediction", Technometrics 16 (1974), the PRESS residual.
+    .. [2] Rahimi, Recht, "Random features for large-scale kernel machines", NIPS 2007.
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> pred_probs = leave_one_out_ridge(y, X, n_classes=3, n_components=100)
-    >>> bool((pred_probs.argmax(axis=1) == y).mean() > 0.95)
-    True
+    >>> codes = np.array([0, 0, 0, 1, 1, 1])
+    >>> features = np.array([[0.0], [0.1], [0.2], [1.0], [0.9], [0.05]])
+    >>> probs = ridge_pred_probs(codes, features, 2, n_components=0)
+    >>> int(np.argmin(probs[np.arange(6), codes]))
+    5
     """
-    X = np.asarray(X, dtype=np.float64)
-    X = X - X.mean(axis=0)
+    features = np.asarray(features, dtype=np.float64)
+    n_samples = len(features)
     if n_components:
-        X = _fourier_features(X, n_components, np.random.default_rng(random_state))
-    features = np.column_stack([X, np.ones(len(X))])
-    targets = np.eye(n_classes)[labels]
-    return _calibrate(labels, _leave_one_out(features, targets))
+        sampler = RBFSampler(
+            gamma="scale",
+            n_components=min(n_components, 2 * n_samples),
+            random_state=random_state,
+        )
+        features = sampler.fit_transform(features)
+    features = np.column_stack([features, np.ones(n_samples)])
+    onehot = np.eye(n_classes)[codes]
+    values, vectors = eigh(features.T @ features)
+    values = np.maximum(values, 0)
+    rotated = _in_place_product(features, vectors)
+    targets = rotated.T @ onehot
+    best_error, best = np.inf, None
+    for alpha in _ALPHAS * n_samples:
+        scores = _left_out_scores(rotated, targets, onehot, 1 / (values + alpha))
+        error = np.mean((scores - onehot) ** 2)
+        if error < best_error:
+            best_error, best = error, scores
+    return _calibrated(best, codes)
 
 
-def leave_one_out_neighbors(labels, X, *, n_classes, n_neighbors=None, n_jobs=None):
-    """Class shares among the nearest neighbours of each row, without the row.
+def _in_place_product(features, vectors):
+    """`features @ vectors` block by block, in the memory of `features`."""
+    for start in range(0, len(features), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        features[block] = features[block] @ vectors
+    return features
+
+
+def _left_out_scores(rotated, targets, onehot, inverse):
+    """Leave-one-out fits for one penalty, from the eigenvectors' coordinates."""
+    fitted = rotated @ (inverse[:, None] * targets)
+    leverage = np.einsum("ij,ij,j->i", rotated, rotated, inverse)[:, None]
+    leverage = np.minimum(leverage, 1 - 1e-9)
+    return (fitted - leverage * onehot) / (1 - leverage)
+
+
+def _calibrated(scores, codes):
+    """Softmax with the scale that explains the given labels best."""
+    given = scores[np.arange(len(codes)), codes]
+
+    def log_loss(log_scale):
+        scaled = np.exp(log_scale) * scores
+        return np.mean(logsumexp(scaled, axis=1) - np.exp(log_scale) * given)
+
+    best = minimize_scalar(log_loss, bounds=_LOG_SCALES, method="bounded")
+    return softmax(np.exp(best.x) * scores, axis=1)
+
+
+def neighbour_pred_probs(codes, features, n_classes, *, n_neighbors=10, n_jobs=None):
+    """Leave-one-out probabilities by the labels of the nearest other rows.
 
     Parameters
     ----------
-    labels : ndarray of int, shape (n_samples,)
+    codes : ndarray of int, shape (n_samples,)
         Given labels, coded 0 to n_classes - 1.
-    X : array or sparse matrix of shape (n_samples, n_features)
-        Features on comparable scales, or embeddings.
+    features : ndarray of float, shape (n_samples, n_features)
+        Features or embeddings.
     n_classes : int
-        Columns of the result.
-    n_neighbors : int or None
-        None takes the number up to 50 with the smallest leave-one-out log loss.
-    n_jobs : int or None
-        Jobs of the neighbour search.
+        Number of classes.
+    n_neighbors : int, default=10
+        Neighbours, weighted alike; one more vote is spread over all classes, so that
+        no probability is 0.
+    n_jobs : int, default=None
+        Processes of the search.
 
     Returns
     -------
     pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Shares, drawn towards the shares among all rows by the weight of one
-        neighbour; rows sum to 1.
+        Out-of-sample probabilities; rows sum to 1.
 
     Examples
     --------
-    >>> from sklearn.datasets import load_iris
-    >>> X, y = load_iris(return_X_y=True)
-    >>> leave_one_out_neighbors(y, X, n_classes=3, n_neighbors=9)[0].round(2)
-    array([0.93, 0.03, 0.03])
+    >>> features = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]])
+    >>> probs = neighbour_pred_probs(np.array([0, 0, 1, 1, 1, 1]), features, 2,
+    ...                              n_neighbors=2)
+    >>> probs[2].round(2)
+    array([0.83, 0.17])
     """
-    labels = np.asarray(labels)
-    most = min(50 if n_neighbors is None else n_neighbors, len(labels) - 1)
-    search = NearestNeighbors(n_neighbors=most, n_jobs=n_jobs).fit(X)
-    # Without an argument the row itself is not among its neighbours.
-    near = labels[search.kneighbors(return_distance=False)]
-    prior = np.bincount(labels, minlength=n_classes) / len(labels)
-    counts = np.zeros((len(labels), n_classes))
-    rows, best, least = np.arange(len(labels)), None, np.inf
-    for position in range(most):
-        counts[rows, near[:, position]] += 1
-        if n_neighbors is not None and position + 1 < most:
-            continue
-        shares = (counts + prior) / (position + 2)
-        loss = -np.log(shares[rows, labels]).mean()
-        if loss < least:
-            best, least = shares, loss
-    return best
-
-
-def _fourier_features(X, n_components, rng):
-    """Random features whose products approximate a Gaussian kernel."""
-    rows = rng.choice(len(X), min(len(X), _SPREAD_ROWS), replace=False)
-    squares = (X[rows] ** 2).sum(axis=1)
-    distances = squares[:, None] + squares - 2 * X[rows] @ X[rows].T
-    distances = distances[distances > 1e-12 * max(squares.max(), 1e-300)]
-    spread = np.median(distances) if len(distances) else 1.0
-    weights = rng.normal(size=(X.shape[1], n_components)) * np.sqrt(4 / spread)
-    phases = rng.uniform(0, 2 * np.pi, n_components)
-    return np.sqrt(2 / n_components) * np.cos(X @ weights + phases)
-
-
-def _leave_one_out(features, targets):
-    """Ridge predictions of each row without it, at the best ridge parameter."""
-    values, vectors = np.linalg.eigh(features.T @ features)
-    values = np.maximum(values, 0)
-    rotated = features @ vectors
-    by_value, squared = rotated.T @ targets, rotated**2
-    best, least = targets, np.inf
-    for ridge in _RIDGES:
-        shrink = 1 / (values + ridge)
-        leverage = (squared @ shrink)[:, None]
-        fitted = rotated @ (shrink[:, None] * by_value)
-        without = (fitted - leverage * targets) / np.maximum(1 - leverage, 1e-9)
-        error = ((without - targets) ** 2).mean()
-        if error < least:
-            best, least = without, error
-    return best
-
-
-def _calibrate(labels, scores):
-    """Softmax of the scores, its slope fitted to the labels."""
-    rows = np.arange(len(labels))
-
-    def loss(log_slope):
-        return -log_softmax(np.exp(log_slope) * scores, axis=1)[rows, labels].mean()
-
-    found = minimize_scalar(loss, bounds=_LOG_SLOPES, method="bounded")
-    return np.exp(log_softmax(np.exp(found.x) * scores, axis=1))
+    n_neighbors = min(n_neighbors, len(codes) - 1)
+    search = NearestNeighbors(n_neighbors=n_neighbors, n_jobs=n_jobs).fit(features)
+    others = search.kneighbors(return_distance=False)
+    votes = np.full((len(codes), n_classes), 1 / n_classes)
+    rows = np.repeat(np.arange(len(codes)), n_neighbors)
+    np.add.at(votes, (rows, codes[others].ravel()), 1)
+    return votes / (n_neighbors + 1)

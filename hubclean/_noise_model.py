@@ -16,6 +16,9 @@ SHARPNESS = 0.07
 #: Pseudo-rows with which the rate of a pair of classes is held to the common rate.
 PAIR_PRIOR = 2.0
 _BIAS_PRIOR = 3e-3
+# Nats by which few rows hold the slope to 1, and one wrong label that may always be.
+_SLOPE_PRIOR = 2.0
+_WRONG_PRIOR = 1.0
 _FLOOR = 1e-12
 _LOWEST_LOGIT = -60.0
 _LOG_SLOPE = (-6.0, np.log(8.0))
@@ -207,7 +210,10 @@ class _Fit:
         by_noise, prior = finish(posterior, true / given[:, None])
         value += prior + 0.5 * _BIAS_PRIOR * self.n_rows * (bias**2).sum()
         by_bias = by_score.sum(axis=0) + _BIAS_PRIOR * self.n_rows * bias
-        gradient = np.r_[slope * (by_score * self.logits).sum(), by_bias, by_noise]
+        value += _SLOPE_PRIOR * parameters[0] ** 2
+        by_slope = slope * (by_score * self.logits).sum()
+        by_slope += 2 * _SLOPE_PRIOR * parameters[0]
+        gradient = np.r_[by_slope, by_bias, by_noise]
         return value / self.n_rows, gradient / self.n_rows
 
     def _flow(self, noise):
@@ -221,7 +227,9 @@ class _Fit:
             counts = self.given.T @ posterior
             by_odds = np.where(self.off, rates * counts.sum(axis=0) - counts, 0.0)
             if self.kind == "uniform":
-                return np.r_[by_odds.sum()], 0.0
+                kept = rates[0, 0]
+                prior = -_WRONG_PRIOR * np.log1p(-kept)
+                return np.r_[by_odds.sum() - _WRONG_PRIOR * kept], prior
             pairs = self._pairs(noise)
             # A gamma prior of mean 1 on the factor of every pair.
             value = -PAIR_PRIOR * (pairs - np.exp(pairs))[self.off].sum()
@@ -245,9 +253,10 @@ class _Fit:
             by_share = -(weight * wrong * (near - alike)).sum()
             by_near = -(weight * wrong * share * by_slope).sum()
             # Beta(2, 2) on the share, a log-normal around 1 on the slope.
-            value = -np.log(share * (1 - share)) + 2 * noise[2] ** 2
+            value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
+            value += 2 * noise[2] ** 2 - _WRONG_PRIOR * np.log(wrong)
             return np.r_[
-                by_wrong * wrong * (1 - wrong),
+                by_wrong * wrong * (1 - wrong) - _WRONG_PRIOR * (1 - wrong),
                 by_share * share * (1 - share) - (1 - 2 * share),
                 by_near * slope + 4 * noise[2],
             ], value

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
@@ -11,8 +12,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hubclean import HubLabelCleaner, LabelCleaningSampler
+from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean.evidence import CrossValidation, LeaveOneOut
-from hubclean.exceptions import LabelQualityWarning, ParameterError, RowsError
+from hubclean.exceptions import (
+    EstimatorError,
+    LabelQualityWarning,
+    ParameterError,
+    RowsError,
+)
 from tests.conftest import plant_errors
 
 KINDS = [
@@ -39,6 +46,44 @@ def test_leave_one_out_finds_errors_in_digits(digits, evidence, least, seed):
     given, wrong = plant_errors(y, 0.1, seed)
     cleaner = HubLabelCleaner(GaussianNB(), evidence=evidence, random_state=seed)
     assert precision(cleaner.fit(X, given).label_issues_, wrong) >= least
+
+
+def test_ridge_equals_leaving_each_row_out():
+    """Against a ridge regression really fitted without the row."""
+    rng = np.random.default_rng(0)
+    features, codes = rng.normal(size=(30, 3)), rng.integers(0, 3, 30)
+    probs = ridge_pred_probs(codes, features, 3, n_components=0)
+    design = np.column_stack([features, np.ones(30)])
+    onehot = np.eye(3)[codes]
+    logits = np.log(probs)
+    for alpha in np.logspace(-6, 0, 13) * 30:
+        ridge = Ridge(alpha=alpha, fit_intercept=False)
+        left_out = np.array(
+            [
+                ridge.fit(np.delete(design, i, 0), np.delete(onehot, i, 0)).predict(
+                    design[[i]]
+                )[0]
+                for i in range(30)
+            ]
+        )
+        centred = left_out - left_out.mean(axis=1, keepdims=True)
+        mine = logits - logits.mean(axis=1, keepdims=True)
+        scale = (centred * mine).sum() / (centred**2).sum()
+        if np.allclose(mine, scale * centred, atol=1e-6):
+            return
+    raise AssertionError("no penalty gives these probabilities")
+
+
+@pytest.mark.parametrize("predict", [ridge_pred_probs, neighbour_pred_probs])
+def test_a_row_does_not_know_its_own_label(predict):
+    """Changing one label changes the others' probabilities, not the row's own votes."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 4))
+    codes = rng.integers(0, 2, 200)
+    probs = predict(codes, features, 2)
+    agreement = (probs.argmax(axis=1) == codes).mean()
+    assert abs(agreement - 0.5) < 0.15
+    np.testing.assert_allclose(probs.sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("evidence", KINDS, ids=str)
@@ -154,7 +199,9 @@ def test_a_class_of_one_is_unjudged(small):
 
 def test_what_evidence_cannot_be(small):
     X, given, _, _ = small
-    with pytest.raises(ParameterError, match="`evidence` must be 'cv', 'leave_one"):
+    with pytest.raises(
+        ParameterError, match="`evidence` must be 'cv', 'dynamics', 'leave_one"
+    ):
         HubLabelCleaner(evidence="typo").fit(X, given)
     with pytest.raises(ParameterError, match="`n_repeats` must be 1 unless `cv` is"):
         HubLabelCleaner(evidence=CrossValidation(n_repeats=2), cv=KFold(3)).fit(
@@ -179,3 +226,41 @@ def test_what_evidence_cannot_be(small):
 )
 def test_estimator_check(estimator, check):
     check(estimator)
+
+
+# ------------------------------------------------------------ training dynamics
+
+
+@pytest.fixture(scope="module")
+def network():
+    from hubclean import skorch
+
+    return skorch(epochs=6, batch_size=64)
+
+
+def test_dynamics_finds_errors_in_one_training(digits, network):
+    X, given, true, wrong = digits
+    images = X.reshape(-1, 8, 8).astype(np.float32)
+    cleaner = HubLabelCleaner(network, evidence="dynamics", random_state=0)
+    out = cleaner.fit_transform(images, given)
+    issues = cleaner.label_issues_
+    assert precision(issues, wrong) > 0.9
+    found = issues["is_label_issue"].to_numpy()
+    np.testing.assert_array_equal(found, issues["label_quality"] < 0.5)
+    assert wrong[found].mean() > 0.7
+    right = issues["predicted_labels"].to_numpy()[found & wrong] == true[found & wrong]
+    assert right.mean() > 0.9
+    np.testing.assert_array_equal(cleaner.transform(images), out)
+    new = cleaner.check_labels(images[:5], [0, 1, 2, 3, 7])
+    assert new["is_label_issue"].tolist() == [False] * 4 + [True]
+
+
+def test_dynamics_says_what_it_cannot_do(small, network):
+    X, given, _, _ = small
+    with pytest.raises(EstimatorError, match="needs a PyTorch or Keras model"):
+        HubLabelCleaner(GaussianNB(), evidence="dynamics").fit(X, given)
+    cleaner = HubLabelCleaner(network, evidence="dynamics", prune_fraction=0.5)
+    with pytest.raises(ParameterError, match="finds wrong labels but not the right"):
+        cleaner.fit(X, given)
+    with pytest.raises(ParameterError, match="cannot be averaged with other kinds"):
+        clone(cleaner).set_params(evidence=["leave_one_out", "dynamics"]).fit(X, given)
