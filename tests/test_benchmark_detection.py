@@ -33,8 +33,9 @@ def test_detection(benchmarks, tmp_path, capsys):
     for row in table:
         flagged, planted = int(row["flagged"]), int(row["planted"])
         found = float(row["recall"]) * planted
-        assert planted == 40
-        assert float(row["f1"]) == pytest.approx(2 * found / (flagged + 40), abs=1e-3)
+        assert abs(planted - 40) <= 4
+        f1 = 2 * found / (flagged + planted)
+        assert float(row["f1"]) == pytest.approx(f1, abs=1e-3)
         if not row["method"].startswith("cleanlab"):  # theirs are no cuts of the score
             assert float(row["f1"]) <= float(row["best_f1"]) + 1e-4
     detection.main(["--quick", "--out", str(path)])
