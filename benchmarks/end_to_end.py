@@ -44,9 +44,9 @@ from sklearn.model_selection import StratifiedKFold
 SEED = 0
 MB = 2**20
 FULL = {
-    "arrays": {"rows": 5_000, "folds": 5, "epochs": 3, "batch_size": 64, "rounds": 5},
-    "hub": {"rows": 1_200, "folds": 3, "epochs": 3, "batch_size": 64, "rounds": 3},
-    "memory": {"rows": 1_200, "folds": 2, "epochs": 1, "batch_size": 32},
+    "arrays": {"rows": 2_500, "folds": 5, "epochs": 3, "batch_size": 64, "rounds": 5},
+    "hub": {"rows": 1_000, "folds": 3, "epochs": 3, "batch_size": 64, "rounds": 3},
+    "memory": {"rows": 1_000, "folds": 2, "epochs": 1, "batch_size": 32},
     "fashion": {"rows": 10_000, "folds": 5, "epochs": 5, "seeds": (0, 1, 2)},
 }
 QUICK = {
@@ -55,7 +55,7 @@ QUICK = {
     "memory": {"rows": 60, "folds": 2, "epochs": 1, "batch_size": 16},
     "fashion": {"rows": 300, "folds": 2, "epochs": 1, "seeds": (0,)},
 }
-FIELDS = ("part", "contender", "turn", "seconds", "value", "what", "settings")
+FIELDS = ("part", "contender", "turn", "seconds", "cpu", "value", "what", "settings")
 #: (part, name) -> function of a `Problem` that gives the mask of issues.
 CONTENDERS = {}
 #: Name of a framework -> function of (epochs, seed) that gives its default classifier.
@@ -80,6 +80,18 @@ def classifier(name):
         return function
 
     return register
+
+
+class Clock:
+    """Seconds on the clock, and of the CPU, since it was made."""
+
+    def __init__(self):
+        self.started = time.perf_counter(), time.process_time()
+
+    def read(self):
+        """Both, as text."""
+        now = time.perf_counter(), time.process_time()
+        return [f"{b - a:.2f}" for a, b in zip(self.started, now, strict=True)]
 
 
 class Problem:
@@ -141,7 +153,18 @@ def skorchs_own(network, settings, n_train, **params):
     import torch
     from skorch import NeuralNetClassifier
 
-    order = torch.Generator().manual_seed(SEED)
+    class Shuffled(torch.utils.data.Sampler):
+        """One permutation for each epoch; torch's RandomSampler draws a second."""
+
+        def __init__(self):
+            self.generator = torch.Generator().manual_seed(SEED)
+
+        def __len__(self):
+            return n_train
+
+        def __iter__(self):
+            return iter(torch.randperm(n_train, generator=self.generator).tolist())
+
     torch.manual_seed(SEED)
     return NeuralNetClassifier(
         network,
@@ -152,9 +175,7 @@ def skorchs_own(network, settings, n_train, **params):
         batch_size=settings["batch_size"],
         train_split=None,
         verbose=0,
-        iterator_train__sampler=torch.utils.data.RandomSampler(
-            range(n_train), generator=order
-        ),
+        iterator_train__sampler=Shuffled(),
         **params,
     )
 
@@ -266,10 +287,9 @@ def compare(part, problem, record):
         for (of, name), judge in CONTENDERS.items():
             if of != part or record.has(part, name, turn):
                 continue
-            start = time.perf_counter()
+            clock = Clock()
             masks[name] = judge(problem)
-            seconds = time.perf_counter() - start
-            record(part, name, turn, seconds, masks[name].sum(), "rows flagged")
+            record(part, name, turn, clock, masks[name].sum(), "rows flagged")
     flagged = list(masks.values())
     for name, mask in list(masks.items())[1:]:
         differ = int((mask != flagged[0]).sum())
@@ -319,15 +339,16 @@ def run_memory(args, settings, record):
         X, _ = write_images(path, args, settings)
         command = [sys.executable, __file__, "--judge", path]
         command += ["--cache", str(X.nbytes // 4), *(["--quick"] * args.quick)]
-        started = time.perf_counter()
+        clock = Clock()
         out = subprocess.run(command, capture_output=True, text=True, check=True)
     idle, peak = map(int, out.stdout.split())
-    seconds = time.perf_counter() - started
-    name = "d: hubclean on the Hub dataset"
-    record("memory", name, 0, seconds, X.nbytes / MB, "MB of decoded images")
-    record("memory", name, 0, seconds, X.nbytes / 4 / MB, "MB of bound on the cache")
-    record("memory", name, 0, seconds, (peak - idle) / MB, "MB more at the peak")
-    record("memory", name, 0, seconds, idle / MB, "MB before, with one batch trained")
+    for megabytes, what in (
+        (X.nbytes / MB, "MB of decoded images"),
+        (X.nbytes / 4 / MB, "MB of bound on the cache"),
+        ((peak - idle) / MB, "MB more at the peak"),
+        (idle / MB, "MB before, with one batch trained"),
+    ):
+        record("memory", "d: hubclean on the Hub dataset", 0, clock, megabytes, what)
 
 
 def judge_and_watch(path, cache, settings):
@@ -370,16 +391,15 @@ def run_fashion(args, settings, record):
         for name, make in CLASSIFIERS.items():
             if record.has("fashion", name, seed):
                 continue
-            start = time.process_time()
+            clock = Clock()
             table = hub.clean_labels(
                 hub.open(dataset),
                 make(settings["epochs"], seed),
                 folds=problem.splits,
                 verbose=False,
             )
-            seconds = time.process_time() - start
             score = average_precision_score(wrong, 1 - table["label_quality"])
-            record("fashion", name, seed, seconds, score, "average precision")
+            record("fashion", name, seed, clock, score, "average precision")
 
 
 PARTS = {
@@ -412,10 +432,10 @@ class Record:
             for x in self.lines
         )
 
-    def __call__(self, part, contender, turn, seconds, value, what):
+    def __call__(self, part, contender, turn, clock, value, what):
         """Add a line, and write all of them."""
-        seconds = "" if seconds is None else f"{seconds:.2f}"
-        values = (part, contender, turn, seconds, f"{value:.4f}", what)
+        times = ["", ""] if clock is None else clock.read()
+        values = (part, contender, turn, *times, f"{value:.4f}", what)
         line = dict(
             zip(FIELDS, (*map(str, values), repr(self.settings[part])), strict=True)
         )
@@ -435,8 +455,8 @@ class Record:
         return found
 
 
-def seconds_of(lines):
-    return [float(line["seconds"]) for line in lines if line["seconds"]]
+def seconds_of(lines, clock="seconds"):
+    return [float(line[clock]) for line in lines if line[clock]]
 
 
 def timing_table(record, part):
@@ -444,18 +464,22 @@ def timing_table(record, part):
     rows = record.of(part)
     if not rows:
         return ["not run", ""]
-    medians = {name: statistics.median(seconds_of(rows[name])) for name in rows}
-    names = [name[0] for name in medians]
-    head = ["contender", "median s", "least s", "most s", "flagged", "unlike first"]
-    out = [markdown_row(head + [f"/ {name}" for name in names])]
-    out.append(markdown_row(["---"] * (len(head) + len(names))))
+    head = ["contender", "s", "least", "most", "CPU s", "flagged", "unlike first"]
+    others = [name[0] for name in rows]
+    head += [f"s / {name}" for name in others] + [f"CPU s / {name}" for name in others]
+    out = [markdown_row(head), markdown_row(["---"] * len(head))]
+    medians = {
+        clock: {name: statistics.median(seconds_of(rows[name], clock)) for name in rows}
+        for clock in ("seconds", "cpu")
+    }
     for name, lines in rows.items():
         seconds = seconds_of(lines)
         unlike = [x["value"] for x in lines if "unlike" in x["what"]]
         cells = [name, *(f"{f(seconds):.1f}" for f in (statistics.median, min, max))]
-        cells += [f"{float(lines[0]['value']):.0f}"]
+        cells += [f"{medians['cpu'][name]:.1f}", f"{float(lines[0]['value']):.0f}"]
         cells += [f"{float(unlike[-1]):.0f}" if unlike else ""]
-        cells += [f"{medians[name] / medians[other]:.2f}" for other in medians]
+        for of in medians.values():
+            cells += [f"{of[name] / of[other]:.2f}" for other in of]
         out.append(markdown_row(cells))
     return [*out, ""]
 
@@ -476,7 +500,7 @@ def fashion_table(record):
     for name, lines in rows.items():
         scores = [float(line["value"]) for line in lines]
         cells = [f"{score:.4f}" for score in (*scores, statistics.mean(scores))]
-        median = statistics.median(seconds_of(lines))
+        median = statistics.median(seconds_of(lines, "cpu"))
         out.append(markdown_row([name, *cells, f"{median:.0f}"]))
     return [*out, ""]
 

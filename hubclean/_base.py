@@ -29,6 +29,7 @@ from hubclean._label_issues import (
     RULE_NAMES,
     SCORE_NAMES,
     judge,
+    judge_margins,
     labels_like,
     make_table,
 )
@@ -43,7 +44,7 @@ from hubclean._validation import (
     encode_labels,
 )
 from hubclean.evidence import Given, as_evidence
-from hubclean.exceptions import LabelQualityWarning
+from hubclean.exceptions import LabelQualityWarning, ParameterError
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -118,16 +119,10 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
         kind = as_evidence(self.evidence, by=given.by)
+        if hasattr(kind, "gives_margins"):
+            self._check_correction_by_margins()
         evidence = kind.collect(given, generator)
-        judgement = judge(
-            given.codes,
-            evidence.pred_probs,
-            judged=evidence.judged,
-            filter_by=self.filter_by,
-            score_by=self.score_by,
-            threshold=self.threshold,
-            frac_noise=self.frac_noise,
-        )
+        judgement = self._judge(given.codes, evidence)
         check_features(self, given.X, reset=True)
         self.classes_ = given.classes
         self.pred_probs_ = evidence.pred_probs
@@ -141,6 +136,31 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
         return given, judgement, generator
+
+    def _check_correction_by_margins(self):
+        """Margins say that a label is wrong, not which one is right."""
+        share = self.correction == "prune_fraction" and self.prune_fraction < 1
+        if share or self.correction == "relabel":
+            raise ParameterError(
+                f"{type(self).__name__}: evidence='dynamics' finds wrong labels but "
+                "not the right ones; `correction` must be 'prune' or 'weight', or "
+                f"prune_fraction 1. Got correction={self.correction!r} and "
+                f"prune_fraction={self.prune_fraction}."
+            )
+
+    def _judge(self, codes, evidence):
+        """Score and flag the labels by what the evidence holds."""
+        if evidence.pred_probs is None:
+            return judge_margins(codes, evidence.margins, self.threshold)
+        return judge(
+            codes,
+            evidence.pred_probs,
+            judged=evidence.judged,
+            filter_by=self.filter_by,
+            score_by=self.score_by,
+            threshold=self.threshold,
+            frac_noise=self.frac_noise,
+        )
 
     def _report_errors(self, judgement):
         """Set what the error probabilities say, where there are some."""
@@ -193,14 +213,17 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
 
     def _correct(self, given, judgement):
         """What the next training gets: rows, labels, perhaps weights."""
+        confident = np.zeros(len(given.codes), dtype=bool)
+        if judgement.rule is not None:
+            confident = confident_predictions(
+                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
+            )
         found = Found(
             labels=given.codes,
             predicted=judgement.predicted,
             is_label_issue=judgement.is_label_issue,
             label_quality=judgement.label_quality,
-            is_confident=confident_predictions(
-                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
-            ),
+            is_confident=confident,
         )
         return CORRECTIONS[self.correction](found, self.prune_fraction)
 

@@ -93,7 +93,8 @@ class HubLabelCleaner(
         used, with a warning, where a class has fewer members.
     evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
         Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
-        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
+        model; ``"leave_one_out"``, exact leave-one-out predictions for features
         or embeddings, without training `estimator` for it; a list of kinds, or of
         classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
         have the settings and the sources.
@@ -208,10 +209,20 @@ class HubLabelCleaner(
         correction = self._correct(given, judgement)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
+        if self._rule is None:
+            self._predict_issues(given.X)
         errors = judgement.errors
         self._error_model = None if errors is None else errors.error_model
         self._remember_rows(given.X)
         return self
+
+    def _predict_issues(self, X):
+        """Fill in predictions of the issues by the model trained without them."""
+        issues = np.flatnonzero(self.label_issues_[COLUMNS[0]])
+        if len(issues):
+            column = self.label_issues_.columns.get_loc(COLUMNS[2])
+            predicted = self.estimator_.predict(take_rows(X, issues))
+            self.label_issues_.iloc[issues, column] = predicted
 
     def _check_rows(self, X):
         """Check rows that come after ``fit``."""
@@ -362,7 +373,9 @@ class HubLabelCleaner(
         codes = code_labels(labels, self.classes_, by=by)
         probs = self.predict_proba(X)
         quality = score_labels(codes, probs, self.score_by, self._error_model)
-        if self.threshold is None:
+        if self.threshold is None and self._rule is None:
+            mask = probs.argmax(axis=1) != codes
+        elif self.threshold is None:
             mask = self._rule_for_new_rows().flag(codes, probs)
         else:
             mask = quality < self.threshold

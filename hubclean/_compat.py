@@ -4,7 +4,9 @@ Everything that may move between versions of another package is imported here, a
 nowhere else. It imports only `hubclean.exceptions`.
 """
 
+import contextlib
 import importlib
+import sys
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
@@ -38,6 +40,7 @@ __all__ = [
     "_routing_enabled",
     "get_tags",
     "process_routing",
+    "load_deeplake_first",
     "require",
     "validate_parameter_constraints",
 ]
@@ -70,6 +73,8 @@ def require(package, *, extra, by):
     >>> require("json", extra="hub", by="an example").dumps([1])
     '[1]'
     """
+    if package.partition(".")[0] == "deeplake":
+        _refuse_after_tensorflow(by)
     try:
         return importlib.import_module(package)
     except ImportError as exc:
@@ -77,3 +82,34 @@ def require(package, *, extra, by):
             f"{by} needs the package {package.partition('.')[0]!r}, which cannot be "
             f"imported ({exc}). Install it with: pip install 'hubclean[{extra}]'"
         ) from exc
+
+
+def _deeplake_would_abort():
+    """Whether importing Deep Lake now would end the process.
+
+    TensorFlow's library on Linux shows the process its own copy of OpenSSL, which
+    Deep Lake 4.7 meets with abort() when it is loaded after it. The other order works.
+    """
+    loaded = sys.modules
+    return (
+        sys.platform.startswith("linux")
+        and "tensorflow" in loaded
+        and "deeplake" not in loaded
+    )
+
+
+def _refuse_after_tensorflow(by):
+    """Raise where Deep Lake would end the process without a word."""
+    if _deeplake_would_abort():
+        raise MissingPackageError(
+            f"{by} needs the package 'deeplake', which ends the process when it is "
+            "imported after TensorFlow. Start again, and import deeplake (or "
+            "hubclean.keras, which does) before tensorflow and keras."
+        )
+
+
+def load_deeplake_first():
+    """Import Deep Lake, where there is one, before TensorFlow is imported."""
+    if not _deeplake_would_abort():
+        with contextlib.suppress(ImportError):
+            importlib.import_module("deeplake")

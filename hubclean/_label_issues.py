@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from hubclean._auto_rule import AutoRule, learn_auto_rule
 from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
@@ -58,8 +59,8 @@ class Judgement:
         In [0, 1], low is suspicious; NaN for a row that was not judged.
     predicted : ndarray of int, shape (n_samples,)
         Code of the predicted label; of the given one for a row that was not judged.
-    rule : IssueRule
-        The rule with what it learned, to judge other rows by.
+    rule : IssueRule or None
+        The rule with what it learned, to judge other rows by; None for margins.
     errors : AutoRule or None
         Error probabilities, where the rule or the score asked for them.
     """
@@ -67,18 +68,18 @@ class Judgement:
     is_label_issue: np.ndarray
     label_quality: np.ndarray
     predicted: np.ndarray
-    rule: IssueRule
+    rule: IssueRule | None
     errors: AutoRule | None
 
     @property
     def confident_joint(self):
-        """Counts of (given, true) pairs, shape (n_classes, n_classes)."""
-        return self.rule.confident_joint
+        """Counts of (given, true) pairs, shape (n_classes, n_classes), or None."""
+        return None if self.rule is None else self.rule.confident_joint
 
     @property
     def noise_matrix(self):
-        """P(given | true), columns sum to 1, shape (n_classes, n_classes)."""
-        return noise_matrix(self.rule.confident_joint)
+        """P(given | true), columns sum to 1, shape (n_classes, n_classes), or None."""
+        return None if self.rule is None else noise_matrix(self.rule.confident_joint)
 
 
 def judge(
@@ -141,6 +142,39 @@ min_examples_per_class, n_jobs
     predicted = np.array(codes)
     predicted[rows] = np.argmax(seen_probs, axis=1)
     return Judgement(mask, quality, predicted, rule, errors)
+
+
+def judge_margins(codes, margins, threshold=None):
+    """Score and flag given labels by their margins during training.
+
+    No rule for out-of-sample probabilities is used: the row was trained on. A margin
+    below zero says that the network preferred another class, on average over the
+    epochs.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels.
+    margins : ndarray of float, shape (n_samples,)
+        Area under the margin of each row.
+    threshold : float, default=None
+        Quality in [0, 1] under which a row is an issue; None means 0.5, a margin of
+        zero.
+
+    Returns
+    -------
+    judgement : Judgement
+        The quality is the logistic function of the margin; the predicted labels are
+        the given ones, until a model that was not trained on the issues says more.
+
+    Examples
+    --------
+    >>> judge_margins(np.array([0, 1]), np.array([2.0, -1.0])).is_label_issue
+    array([False,  True])
+    """
+    quality = expit(margins)
+    mask = quality < (0.5 if threshold is None else threshold)
+    return Judgement(mask, quality, np.array(codes), None, None)
 
 
 def _learn(codes, pred_probs, errors, *, filter_by, **parameters):

@@ -27,7 +27,8 @@ class LabelCleaningSampler(LabelIssueFinder):
         Folds; an int makes stratified, shuffled, seeded ones.
     evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
         Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
-        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
+        model; ``"leave_one_out"``, exact leave-one-out predictions for features
         or embeddings, without training `estimator` for it; a list of kinds, or of
         classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
         have the settings and the sources.

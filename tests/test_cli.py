@@ -214,6 +214,15 @@ def test_share_of_issues_can_fail_a_script(table, capsys):
     assert "2 label issues" in capsys.readouterr().out
 
 
+def test_evidence_may_be_of_several_kinds(folder, capsys):
+    options = ["--model", "logistic", "--folds", "3", "-q", "--json"]
+    options += ["--evidence", "cv,leave_one_out", "--framework", "sklearn"]
+    assert run("find", folder, *options) == 0
+    assert json.loads(capsys.readouterr().out)["n_issues"] == 2
+    assert run("find", folder, "--evidence", "tea leaves", "-q") == 2
+    assert "tea leaves" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -339,6 +348,29 @@ def test_a_model_of_your_own(table, tmp_path, capsys, monkeypatch):
     options = ["--model", "my_models:missing", "--framework", "sklearn"]
     assert run("find", table, "--target", "kind", *options) == 2
     assert "my_models:missing" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_judge_is_doubted(table, capsys):
+    frame = pd.read_csv(table)
+    frame["kind"] = np.random.default_rng(0).permutation(frame["kind"])
+    frame.to_csv(table, index=False)
+    options = ["--target", "kind", *QUICK, "--filter-by", "predicted_neq_given"]
+    assert run("find", table, *options) == 0
+    assert "more about the model than about the labels" in capsys.readouterr().out
+
+
+def test_a_network_of_your_own(folder, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("skorch")
+    (tmp_path / "my_nets.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(243, 3))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    options = ["--model", "my_nets:Net", "--framework", "torch", "--epochs", "1"]
+    assert run("find", folder, *options, "--folds", "2", "--json", "-q") == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "TorchClassifier"
 
 
 def test_as_a_process_results_go_to_stdout_and_progress_to_stderr(table):

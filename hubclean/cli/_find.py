@@ -26,6 +26,9 @@ _Framework = StrEnum(
 #: Parameters that change nothing about the result.
 _NOT_TOLD = ("memory", "n_jobs", "verbose")
 
+#: Share of rows from which the model is to be doubted, not the labels.
+_TOO_MANY = 0.4
+
 _DATASET = typer.Argument(
     ...,
     metavar="DATASET",
@@ -81,7 +84,9 @@ def find(
         5, min=2, help="Folds of the out-of-sample predictions.", rich_help_panel=_RULE
     ),
     evidence: str = typer.Option(
-        "cv", help="Where the probabilities come from.", rich_help_panel=_RULE
+        "cv",
+        help="Where probabilities come from: cv, leave_one_out, or cv,leave_one_out.",
+        rich_help_panel=_RULE,
     ),
     filter_by: _Filter = typer.Option(
         "prune_by_noise_rate", help="Rule that flags rows.", rich_help_panel=_RULE
@@ -175,8 +180,9 @@ find.__doc__ += "\n" + _EXAMPLE
 
 
 def _optional(evidence, cache):
-    """Parameters that are passed on only where they are asked for."""
-    optional = {} if evidence == "cv" else {"evidence": evidence}
+    """Evidence, which may be several kinds, and the cache if there is one."""
+    kinds = [kind.strip() for kind in evidence.split(",")]
+    optional = {"evidence": kinds[0] if len(kinds) == 1 else kinds}
     return optional if cache is None else {**optional, "memory": str(cache)}
 
 
@@ -310,6 +316,11 @@ def _print(result):
 
 def _next_steps(result):
     """What a person does with it."""
+    if result["n_issues"] > _TOO_MANY * result["n_rows"]:
+        return [
+            "So many may say more about the model than about the labels: train it "
+            "longer (--epochs), or try another (--model)."
+        ]
     if str(result.get("report", "")).endswith((".html", ".htm")):
         return [
             f"Next: open {result['report']}, decide, and export decisions.csv. Then:",
