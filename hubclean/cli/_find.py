@@ -9,16 +9,15 @@ import pandas as pd
 import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
-from hubclean._confident_learning import FILTERS
-from hubclean._label_quality import SCORES
+from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
 from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._models import make_estimator
 from hubclean.cli._sources import open_data, write_table
 
 typer = require("typer", extra="cli", by="The command hubclean")
 
-_Filter = StrEnum("Filter", {name: name for name in FILTERS})
-_Score = StrEnum("Score", {name: name for name in SCORES})
+_Filter = StrEnum("Filter", {name: name for name in RULE_NAMES})
+_Score = StrEnum("Score", {name: name for name in SCORE_NAMES})
 _Framework = StrEnum(
     "Framework", {name: name for name in ("torch", "keras", "sklearn")}
 )
@@ -89,10 +88,10 @@ def find(
         rich_help_panel=_RULE,
     ),
     filter_by: _Filter = typer.Option(
-        "prune_by_noise_rate", help="Rule that flags rows.", rich_help_panel=_RULE
+        "auto", help="Rule that flags rows.", rich_help_panel=_RULE
     ),
     score_by: _Score = typer.Option(
-        "self_confidence", help="Score of label quality.", rich_help_panel=_RULE
+        "clean_probability", help="Score of label quality.", rich_help_panel=_RULE
     ),
     threshold: float = typer.Option(
         None,
