@@ -193,6 +193,7 @@ def hubcleans(network, settings, **params):
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
         random_state=SEED,
+        average_epochs=0,  # the last one, as in a hand-written loop
         **params,
     )
 
