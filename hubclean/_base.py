@@ -22,12 +22,17 @@ from hubclean._compat import (
     get_tags,
     process_routing,
 )
-from hubclean._confident_learning import FILTERS
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import open_cache
 from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
-from hubclean._label_issues import judge, labels_like, make_table
-from hubclean._label_quality import SCORES
+from hubclean._label_issues import (
+    RULE_NAMES,
+    SCORE_NAMES,
+    judge,
+    judge_margins,
+    labels_like,
+    make_table,
+)
 from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
@@ -39,7 +44,7 @@ from hubclean._validation import (
     encode_labels,
 )
 from hubclean.evidence import Given, as_evidence
-from hubclean.exceptions import LabelQualityWarning
+from hubclean.exceptions import LabelQualityWarning, ParameterError
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -53,8 +58,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             "cv_object",
         ],
         "evidence": "no_validation",  # as_evidence says more
-        "score_by": [StrOptions(set(SCORES))],
-        "filter_by": [StrOptions(set(FILTERS))],
+        "score_by": [StrOptions(set(SCORE_NAMES))],
+        "filter_by": [StrOptions(set(RULE_NAMES))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
         "correction": [StrOptions(set(CORRECTIONS))],
@@ -71,8 +76,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         *,
         cv=5,
         evidence="cv",
-        score_by="self_confidence",
-        filter_by="prune_by_noise_rate",
+        score_by="clean_probability",
+        filter_by="auto",
         frac_noise=1.0,
         threshold=None,
         correction="prune_fraction",
@@ -114,21 +119,16 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
         kind = as_evidence(self.evidence, by=given.by)
+        if hasattr(kind, "gives_margins"):
+            self._check_correction_by_margins()
         evidence = kind.collect(given, generator)
-        judgement = judge(
-            given.codes,
-            evidence.pred_probs,
-            judged=evidence.judged,
-            filter_by=self.filter_by,
-            score_by=self.score_by,
-            threshold=self.threshold,
-            frac_noise=self.frac_noise,
-        )
+        judgement = self._judge(given.codes, evidence)
         check_features(self, given.X, reset=True)
         self.classes_ = given.classes
         self.pred_probs_ = evidence.pred_probs
         self.confident_joint_ = judgement.confident_joint
         self.noise_matrix_ = judgement.noise_matrix
+        self._report_errors(judgement)
         self.label_issues_ = make_table(
             judgement.is_label_issue,
             judgement.label_quality,
@@ -136,6 +136,39 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
         return given, judgement, generator
+
+    def _check_correction_by_margins(self):
+        """Margins say that a label is wrong, not which one is right."""
+        share = self.correction == "prune_fraction" and self.prune_fraction < 1
+        if share or self.correction == "relabel":
+            raise ParameterError(
+                f"{type(self).__name__}: evidence='dynamics' finds wrong labels but "
+                "not the right ones; `correction` must be 'prune' or 'weight', or "
+                f"prune_fraction 1. Got correction={self.correction!r} and "
+                f"prune_fraction={self.prune_fraction}."
+            )
+
+    def _judge(self, codes, evidence):
+        """Score and flag the labels by what the evidence holds."""
+        if evidence.pred_probs is None:
+            return judge_margins(codes, evidence.margins, self.threshold)
+        return judge(
+            codes,
+            evidence.pred_probs,
+            judged=evidence.judged,
+            filter_by=self.filter_by,
+            score_by=self.score_by,
+            threshold=self.threshold,
+            frac_noise=self.frac_noise,
+        )
+
+    def _report_errors(self, judgement):
+        """Set what the error probabilities say, where there are some."""
+        for name in ("estimated_errors", "estimated_precision"):
+            if judgement.errors is not None:
+                setattr(self, f"{name}_", getattr(judgement.errors, name))
+            elif hasattr(self, f"{name}_"):
+                delattr(self, f"{name}_")
 
     def _check_input(self, X, y, params):
         """Check parameters, rows, labels and the estimator before any training."""
@@ -180,14 +213,17 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
 
     def _correct(self, given, judgement):
         """What the next training gets: rows, labels, perhaps weights."""
+        confident = np.zeros(len(given.codes), dtype=bool)
+        if judgement.rule is not None:
+            confident = confident_predictions(
+                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
+            )
         found = Found(
             labels=given.codes,
             predicted=judgement.predicted,
             is_label_issue=judgement.is_label_issue,
             label_quality=judgement.label_quality,
-            is_confident=confident_predictions(
-                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
-            ),
+            is_confident=confident,
         )
         return CORRECTIONS[self.correction](found, self.prune_fraction)
 

@@ -118,7 +118,9 @@ def _frame_digests(frame, X):
         digests = pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
     except TypeError:  # a column of lists, say
         return row_digests(X)
-    return _with_types(digests, frame.select_dtypes(object))
+    return _with_types(
+        digests, frame.loc[:, [dtype.kind == "O" for dtype in frame.dtypes]]
+    )
 
 
 def _with_types(digests, objects):

@@ -224,7 +224,7 @@ def _train(tasks, n_jobs, bar):
         at_a_time = min(at_a_time, len(tasks))
     if at_a_time <= 1 or not tasks:
         for task in tasks:
-            yield task, task()
+            yield task, _run(task)
         return
     # A cluster bounds the threads of its workers itself.
     n_threads = None if on_cluster else threads_for(at_a_time)
@@ -233,7 +233,7 @@ def _train(tasks, n_jobs, bar):
             replace(task, n_threads=n_threads, count_into=_counter(folder, task))
             for task in tasks
         ]
-        results = _parallel(n_jobs)(delayed(_run)(*_sent(job)) for job in jobs)
+        results = _parallel(n_jobs)(delayed(_run)(job) for job in jobs)
         for task, probs in zip(tasks, results, strict=True):
             task.store(probs)  # a worker on another machine may have another disk
             yield task, probs
@@ -243,14 +243,14 @@ def _counter(folder, task):
     return folder and os.path.join(folder, str(task.fold))
 
 
-def _sent(task):
-    """Split a fold from the data of all folds, which a cluster then sends once."""
-    bare = replace(task, X=None, labels=None, codes=None)
-    return bare, task.X, task.labels, task.codes
+def _run(task):
+    """Train a fold, unless another process has kept its answer meanwhile.
 
-
-def _run(task, X, labels, codes):
-    return replace(task, X=X, labels=labels, codes=codes)()
+    The task holds the data: what joblib scatters to a cluster by itself is lost with
+    the worker that has it.
+    """
+    probs = task.load()
+    return task() if probs is None else probs
 
 
 def _is_cluster():

@@ -163,10 +163,14 @@ class OutOfSample:
         is a cache.
     judged : ndarray of bool, shape (n_samples,)
         False where no fold tested the row with its class among the training rows.
+    margins : ndarray of float, shape (n_samples,), or None
+        Margins of the given labels, where they are the evidence; there are no
+        `pred_probs` then.
     """
 
-    pred_probs: np.ndarray
+    pred_probs: np.ndarray | None
     judged: np.ndarray
+    margins: np.ndarray | None = None
 
 
 def out_of_sample_pred_probs(

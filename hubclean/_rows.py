@@ -178,7 +178,7 @@ def _frame_digests(X):
 
 def _object_digests(array):
     """Hash rows of text or of Python objects."""
-    if array.dtype == object and any(np.ndim(item) for item in array.ravel()):
+    if array.dtype.hasobject and any(np.ndim(item) for item in array.ravel()):
         return _digest(_nested_bytes(row) for row in array)  # images of many sizes
     if array.ndim <= 2 and array.dtype.kind in "OUST":
         return _frame_digests(pd.DataFrame(array.astype(object)))
@@ -188,8 +188,8 @@ def _object_digests(array):
 def _nested_bytes(row):
     """Shape and content of every array in a row of objects."""
     parts = []
-    holds_objects = isinstance(row, np.ndarray) and row.dtype.kind == "O"
-    for item in row.ravel() if holds_objects else [row]:
+    in_row = isinstance(row, np.ndarray) and row.dtype.hasobject
+    for item in row.ravel() if in_row else [row]:
         array = np.asarray(item)
         content = array.tobytes() if array.dtype.kind in "biufc" else repr(item)
         parts.append((array.shape, array.dtype.str, content))

@@ -27,13 +27,14 @@ class LabelCleaningSampler(LabelIssueFinder):
         Folds; an int makes stratified, shuffled, seeded ones.
     evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
         Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
-        `estimator`; ``"leave_one_out"``, exact leave-one-out predictions for features
+        `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
+        model; ``"leave_one_out"``, exact leave-one-out predictions for features
         or embeddings, without training `estimator` for it; a list of kinds, or of
         classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
         have the settings and the sources.
-    score_by : str, default="self_confidence"
+    score_by : str, default="clean_probability"
         Label quality score, as for `HubLabelCleaner`.
-    filter_by : str, default="prune_by_noise_rate"
+    filter_by : str, default="auto"
         Rule that flags rows, as for `find_label_issues`.
     frac_noise : float, default=1.0
         Share of the estimated issues that the pruning rules flag, in (0, 1].

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import joblib
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 def threads_for(n_jobs):
@@ -32,8 +32,13 @@ def threads_for(n_jobs):
     return None if n_jobs <= 1 else max(1, joblib.cpu_count() // n_jobs)
 
 
+def _limit(user_api, n_threads):
+    pools = ThreadpoolController().select(user_api=user_api)
+    return pools.limit(limits=n_threads)
+
+
 class _Bound:
-    """A bound on the threads of this process, shared by the folds that want it.
+    """A bound that all threads of this process share: BLAS, PyTorch, TensorFlow.
 
     Folds that run in threads start and end in any order: the first one bounds, the
     last one to leave puts everything back.
@@ -49,7 +54,7 @@ class _Bound:
             self._users += 1
             if self._users == 1:
                 self._stack = contextlib.ExitStack()
-                self._stack.enter_context(threadpool_limits(n_threads))
+                self._stack.enter_context(_limit("blas", n_threads))
                 self._stack.enter_context(_limited_torch(n_threads))
                 _limit_tensorflow(n_threads)
 
@@ -75,11 +80,12 @@ def limited_threads(n_threads):
     if n_threads is None:
         yield
         return
-    _bound.take(n_threads)
-    try:
-        yield
-    finally:
-        _bound.leave()
+    with _limit("openmp", n_threads):  # each thread has its own
+        _bound.take(n_threads)
+        try:
+            yield
+        finally:
+            _bound.leave()
 
 
 @contextlib.contextmanager

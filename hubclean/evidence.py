@@ -11,11 +11,12 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
-from hubclean._folds import draw_seed
+from hubclean._folds import count_epochs, draw_seed, seed_estimator
+from hubclean._hooks import offers
 from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean._out_of_sample import (
     OutOfSample,
@@ -23,10 +24,11 @@ from hubclean._out_of_sample import (
     out_of_sample_pred_probs,
     warn_unjudged,
 )
+from hubclean._progress import progress
 from hubclean._validation import check_classifier, check_parameters
-from hubclean.exceptions import ParameterError, RowsError
+from hubclean.exceptions import EstimatorError, ParameterError, RowsError
 
-__all__ = ["Average", "CrossValidation", "LeaveOneOut"]
+__all__ = ["Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,55 @@ class LeaveOneOut(BaseEstimator):
         return OutOfSample(probs, judged)
 
 
+class TrainingDynamics(BaseEstimator):
+    """One training on all rows; the margins of the given labels while it goes on.
+
+    A network learns wrong labels late and against the other rows, so the margin of
+    the given label, its logit less the largest other one, stays low on average over
+    the epochs: the area under the margin [1]_. The margins are recorded in the
+    training passes themselves. For PyTorch and Keras models, which offer
+    ``record_margins``.
+
+    The label quality is the logistic function of the margin. Rows under `threshold`
+    are issues, by default those with a margin below zero; `filter_by` and `score_by`
+    are not used, because the rows were trained on and the rules expect probabilities
+    out of sample. The predicted label of an issue comes from the final model, which
+    was trained without it.
+
+    Parameters
+    ----------
+    estimator : PyTorch or Keras model, default=None
+        What is trained; the cleaner's estimator when None.
+
+    References
+    ----------
+    .. [1] Pleiss, Zhang, Elenberg, Weinberger, "Identifying mislabeled data using the
+       area under the margin ranking", NeurIPS 2020, eq. 1 and 2.
+    """
+
+    #: Margins come, not probabilities of classes.
+    gives_margins = True
+
+    def __init__(self, estimator=None):
+        self.estimator = estimator
+
+    def collect(self, given, generator):
+        """Train once on all rows; returns `OutOfSample` with margins."""
+        model = clone(_own(self.estimator, given))
+        if not offers(model, "record_margins"):
+            raise EstimatorError(
+                f"{given.by}: evidence='dynamics' needs a PyTorch or Keras model, "
+                f"which records margins while it trains; got {model!r}. Use "
+                "hubclean.skorch or hubclean.scikeras, or evidence='cv'."
+            )
+        seed_estimator(model, draw_seed(generator)).set_params(record_margins=True)
+        total = count_epochs(model)
+        with progress(total, desc=given.by, enabled=given.verbose >= 1):
+            model.fit(given.X, given.labels, **given.fit_params)
+        margins = np.asarray(model.margins_, dtype=np.float64)
+        return OutOfSample(None, ~np.isnan(margins), margins)
+
+
 class Average(BaseEstimator):
     """Several kinds of evidence, averaged; what a list stands for."""
 
@@ -207,6 +258,11 @@ class Average(BaseEstimator):
 
     def collect(self, given, generator):
         """Collect all of them; returns the mean."""
+        if any(hasattr(kind, "gives_margins") for kind in self.kinds):
+            raise ParameterError(
+                f"{given.by}: 'dynamics' gives margins, not probabilities, and cannot "
+                "be averaged with other kinds of evidence. Use it alone."
+            )
         found = [kind.collect(given, generator) for kind in self.kinds]
         judged = np.logical_and.reduce([one.judged for one in found])
         probs = np.mean([one.pred_probs for one in found], axis=0)
@@ -214,7 +270,11 @@ class Average(BaseEstimator):
 
 
 #: Short name -> kind of evidence.
-KINDS = {"cv": CrossValidation, "leave_one_out": LeaveOneOut}
+KINDS = {
+    "cv": CrossValidation,
+    "dynamics": TrainingDynamics,
+    "leave_one_out": LeaveOneOut,
+}
 
 
 def as_evidence(evidence, *, by):

@@ -52,7 +52,9 @@ class Counting(ClassifierMixin, BaseEstimator):
             os.kill(os.getpid(), signal.SIGKILL)
         if n >= int(os.environ.get("WAIT_AT", 10**9)):
             time.sleep(60)
-        noise = np.random.default_rng(self.random_state).normal(scale=0.01, size=X.shape)
+        noise = np.random.default_rng(self.random_state).normal(
+            scale=0.01, size=X.shape
+        )
         self.model_ = GaussianNB().fit(X + noise, y)
         self.classes_ = self.model_.classes_
         log_line(self.log, f"{kind}-done")

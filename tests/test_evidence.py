@@ -14,7 +14,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from hubclean import HubLabelCleaner, LabelCleaningSampler
 from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean.evidence import CrossValidation, LeaveOneOut
-from hubclean.exceptions import LabelQualityWarning, ParameterError, RowsError
+from hubclean.exceptions import (
+    EstimatorError,
+    LabelQualityWarning,
+    ParameterError,
+    RowsError,
+)
 from tests.conftest import plant_errors
 
 KINDS = [
@@ -194,7 +199,9 @@ def test_a_class_of_one_is_unjudged(small):
 
 def test_what_evidence_cannot_be(small):
     X, given, _, _ = small
-    with pytest.raises(ParameterError, match="`evidence` must be 'cv', 'leave_one"):
+    with pytest.raises(
+        ParameterError, match="`evidence` must be 'cv', 'dynamics', 'leave_one"
+    ):
         HubLabelCleaner(evidence="typo").fit(X, given)
     with pytest.raises(ParameterError, match="`n_repeats` must be 1 unless `cv` is"):
         HubLabelCleaner(evidence=CrossValidation(n_repeats=2), cv=KFold(3)).fit(
@@ -219,3 +226,41 @@ def test_what_evidence_cannot_be(small):
 )
 def test_estimator_check(estimator, check):
     check(estimator)
+
+
+# ------------------------------------------------------------ training dynamics
+
+
+@pytest.fixture(scope="module")
+def network():
+    from hubclean import skorch
+
+    return skorch(epochs=6, batch_size=64)
+
+
+def test_dynamics_finds_errors_in_one_training(digits, network):
+    X, given, true, wrong = digits
+    images = X.reshape(-1, 8, 8).astype(np.float32)
+    cleaner = HubLabelCleaner(network, evidence="dynamics", random_state=0)
+    out = cleaner.fit_transform(images, given)
+    issues = cleaner.label_issues_
+    assert precision(issues, wrong) > 0.9
+    found = issues["is_label_issue"].to_numpy()
+    np.testing.assert_array_equal(found, issues["label_quality"] < 0.5)
+    assert wrong[found].mean() > 0.7
+    right = issues["predicted_labels"].to_numpy()[found & wrong] == true[found & wrong]
+    assert right.mean() > 0.9
+    np.testing.assert_array_equal(cleaner.transform(images), out)
+    new = cleaner.check_labels(images[:5], [0, 1, 2, 3, 7])
+    assert new["is_label_issue"].tolist() == [False] * 4 + [True]
+
+
+def test_dynamics_says_what_it_cannot_do(small, network):
+    X, given, _, _ = small
+    with pytest.raises(EstimatorError, match="needs a PyTorch or Keras model"):
+        HubLabelCleaner(GaussianNB(), evidence="dynamics").fit(X, given)
+    cleaner = HubLabelCleaner(network, evidence="dynamics", prune_fraction=0.5)
+    with pytest.raises(ParameterError, match="finds wrong labels but not the right"):
+        cleaner.fit(X, given)
+    with pytest.raises(ParameterError, match="cannot be averaged with other kinds"):
+        clone(cleaner).set_params(evidence=["leave_one_out", "dynamics"]).fit(X, given)

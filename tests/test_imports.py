@@ -37,6 +37,8 @@ CORE = {
     "_label_issues": 6,
     "_adapt": 5,
     "_leave_one_out": 4,
+    "_noise_model": 3,
+    "_auto_rule": 4,
     "evidence": 6,
     "_base": 7,
     "_cleaner": 8,

@@ -8,8 +8,9 @@ import weakref
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.utils import get_tags
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("scikeras")
@@ -111,7 +112,7 @@ def test_the_given_model_is_never_trained_and_leaks_nothing(rows):
     assert model.optimizer.iterations == 0
     assert all((np.abs(w) < 10).all() for w in fitted.model_.get_weights())
     assert type(fitted.model_.optimizer) is keras.optimizers.SGD
-    assert float(fitted.model_.optimizer.learning_rate) == pytest.approx(0.1)
+    assert fitted.model_.optimizer.learning_rate.numpy() == pytest.approx(0.1)
 
 
 def test_a_function_that_returns_a_trained_model_is_refused(rows):
@@ -366,6 +367,14 @@ def test_a_model_handed_straight_to_the_cleaner(rows):
         80,
     ]
     assert isinstance(cleaner.estimator_, KerasClassifier)
+
+
+def test_scikit_learn_knows_a_classifier_without_a_warning():
+    assert is_classifier(KerasClassifier())
+    tags = get_tags(KerasClassifier())
+    assert tags.estimator_type == "classifier"
+    assert tags.target_tags.required
+    assert issubclass(KerasClassifier, Original)
 
 
 def test_estimators_from_models():

@@ -95,12 +95,13 @@ class _Namer:
         self._known = {}  # the value is kept as well, so that its id stays its own
         self._above = []
         self._fresh = False  # whether weights are drawn anew for every training
+        self._frozen = False  # whether an estimator stays fitted
 
     def name(self, value):
         """Digest of a value, 32 bytes."""
         if isinstance(value, _PLAIN):
             return _hash(b"plain", [type(value).__name__.encode(), _plain_bytes(value)])
-        key = (id(value), self._fresh)
+        key = (id(value), self._fresh, self._frozen)
         if key in self._known:
             return self._known[key][1]
         if id(value) in self._above:
@@ -130,7 +131,7 @@ class _Namer:
             return "pandas", _pandas_parts(value)
         if all(hasattr(value, name) for name in ("identity", "row_ids", "read")):
             return "lazy", [list(value.identity), np.asarray(value.row_ids)]
-        if hasattr(value, "get_params") and not isinstance(value, type):
+        if hasattr(value, "get_params") and not self._frozen:
             return self._describe_estimator(value)
         return _describe_object(value)
 
@@ -195,25 +196,24 @@ class _Namer:
 
     def _describe_estimator(self, value):
         cls = type(value)
+        is_adapter = cls.__module__.startswith("hubclean.")
         own_clone = getattr(cls, "__sklearn_clone__", None)
-        if own_clone not in (None, BaseEstimator.__sklearn_clone__):
-            return "frozen", [cls, vars(value)]  # it stays fitted when it is cloned
+        if own_clone not in (None, BaseEstimator.__sklearn_clone__) and not is_adapter:
+            return "frozen", [cls, self._name_as(vars(value), frozen=True)]
         params = value.get_params(deep=False)
         told = {key: item for key, item in params.items() if _matters(key, item)}
-        fresh = cls.__module__.startswith("hubclean.")
-        fresh = fresh and not params.get("keep_weights", False)
-        networks = [
-            self._name_network(told.pop(key, None), fresh)
-            for key in ("module", "model")
-        ]
-        return "estimator", [cls, told, *networks]
+        fresh = is_adapter and not params.get("keep_weights", False)
+        networks = [told.pop(name, None) for name in ("module", "model")]
+        return "estimator", [cls, told, self._name_as(networks, fresh=fresh)]
 
-    def _name_network(self, value, fresh):
-        before, self._fresh = self._fresh, fresh
+    def _name_as(self, value, *, fresh=False, frozen=False):
+        """Name a value by other rules than what is around it."""
+        before = self._fresh, self._frozen
+        self._fresh, self._frozen = fresh, frozen
         try:
             return self.name(value)
         finally:
-            self._fresh = before
+            self._fresh, self._frozen = before
 
 
 _CONTAINERS = (

@@ -147,7 +147,8 @@ def _check_same(model, fresh):
     mine, theirs = _all_layers(fresh), _all_layers(model)
     same = len(mine) == len(theirs) or model.built  # some are made while building
     same &= all(map(_alike, theirs, mine)) if len(mine) == len(theirs) else True
-    same &= _settings(model) == _settings(fresh)
+    old, new = _settings(model), _settings(fresh)
+    same &= all(old[name] == new[name] for name in old.keys() & new.keys())
     if not same:
         raise _not_the_same(model)
 

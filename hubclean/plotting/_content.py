@@ -102,20 +102,22 @@ def as_images(rows, limits=None):
 def pixel_limits(arrays):
     """Values that become black and white.
 
-    They are 0 and 1, or 0 and 255, where the numbers lie between, else the lowest and
-    the highest.
+    They are 0 and 1 where the numbers lie between, 0 and 255 where they look like
+    bytes, else the lowest (or 0) and the highest.
 
     Examples
     --------
-    >>> pixel_limits([np.array([[0.0, 0.5]])]), pixel_limits([np.array([[-3, 9]])])
-    ((0.0, 1.0), (-3.0, 9.0))
+    >>> pixel_limits([np.array([[0.0, 0.5]])]), pixel_limits([np.array([[3, 16]])])
+    ((0.0, 1.0), (0.0, 16.0))
     """
     arrays = [np.asarray(array) for array in arrays]
     low = min((float(np.nanmin(a)) for a in arrays if a.size), default=0.0)
     high = max((float(np.nanmax(a)) for a in arrays if a.size), default=1.0)
-    if 0.0 <= low and high <= 1.0:
+    if low < 0:
+        return low, high
+    if high <= 1:
         return 0.0, 1.0
-    return (0.0, 255.0) if 0.0 <= low and high <= 255.0 else (low, high)
+    return (0.0, 255.0) if 128 <= high <= 255 else (0.0, high)
 
 
 def _channels_last(image):

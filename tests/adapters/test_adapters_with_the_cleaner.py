@@ -34,7 +34,7 @@ def test_the_cleaner_finds_planted_errors(make_classifier, source):
     assert cleaner.predict(source.X[:5]).shape == (5,)
 
 
-def test_grid_search_in_a_pipeline_on_a_source(make_classifier, source):
+def test_grid_search_in_a_pipeline_on_a_source(make_classifier, source, lr):
     source, _ = source
     pipe = Pipeline(
         [
@@ -44,9 +44,13 @@ def test_grid_search_in_a_pipeline_on_a_source(make_classifier, source):
     )
     rates = [1e-6, 0.02]
     grid = [
-        {"clean__cv": [2], "clean__estimator__lr": rates},
-        {"clean__cv": [3], "clean__threshold": [0.2], "clean__estimator__lr": [1e-6]},
+        {"clean__cv": [2], f"clean__estimator__{lr}": rates},
+        {
+            "clean__cv": [3],
+            "clean__threshold": [0.2],
+            f"clean__estimator__{lr}": [1e-6],
+        },
     ]
     search = GridSearchCV(pipe, grid, cv=2).fit(source.X, source.y)
-    assert search.best_params_["clean__estimator__lr"] == 0.02
+    assert search.best_params_[f"clean__estimator__{lr}"] == 0.02
     assert search.predict_proba(source.X[[3, 1]]).shape == (2, 3)

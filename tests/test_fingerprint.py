@@ -1,0 +1,244 @@
+import functools
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from hubclean._fingerprint import fingerprint
+
+WIDTH = 3
+
+
+def reads_a_global(x):
+    return x * WIDTH
+
+
+def made(code, name, **names):
+    """What a notebook cell defines."""
+    names["__name__"] = "__main__"
+    exec(code, names)
+    return names[name]
+
+
+DIFFERENT = {
+    "nesting": ({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "c": 2}}),
+    "lists": ([[1], [2]], [[1, 2], []]),
+    "list and tuple": ([1], (1,)),
+    "number and text": ([1], ["1"]),
+    "number and truth": (1, True),
+    "array type": (np.zeros(2), np.zeros(2, np.float32)),
+    "array shape": (np.zeros((2, 1)), np.zeros((1, 2))),
+    "objects": (np.array([1, "a"], object), np.array(["1", "a"], object)),
+    "frames by name": (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})),
+    "sparse": (sparse.csr_array(np.eye(2)), sparse.csr_array(2 * np.eye(2))),
+    "parameters": (LogisticRegression(C=1), LogisticRegression(C=2)),
+    "class": (LogisticRegression(), RandomForestClassifier()),
+    "inside": (
+        make_pipeline(StandardScaler(), LogisticRegression(C=1)),
+        make_pipeline(StandardScaler(), LogisticRegression(C=2)),
+    ),
+    "lambdas": (
+        FunctionTransformer(lambda x: x + 1),
+        FunctionTransformer(lambda x: x + 2),
+    ),
+    "partials": (functools.partial(np.sum, axis=0), functools.partial(np.sum, axis=1)),
+    "closures": ((lambda k: lambda x: x + k)(1), (lambda k: lambda x: x + k)(2)),
+    "defaults": (
+        made("def f(x, n=1): return n", "f"),
+        made("def f(x, n=2): return n", "f"),
+    ),
+    "code": (made("def f(x): return x", "f"), made("def f(x): return -x", "f")),
+    "globals": (
+        made("def f(x): return x * WIDTH", "f", WIDTH=1),
+        made("def f(x): return x * WIDTH", "f", WIDTH=2),
+    ),
+    "functions called": (
+        made("def g(): return 1\ndef f(): return g()", "f"),
+        made("def g(): return 2\ndef f(): return g()", "f"),
+    ),
+    "class body": (made("class A: n = 1", "A"), made("class A: n = 2", "A")),
+    "method": (
+        made("class A:\n def fit(self): return 1", "A"),
+        made("class A:\n def fit(self): return 2", "A"),
+    ),
+    "property": (
+        made("class A:\n @property\n def n(self): return 1", "A"),
+        made("class A:\n @property\n def n(self): return 2", "A"),
+    ),
+    "base class": (
+        made("class B: n = 1\nclass A(B): pass", "A"),
+        made("class B: n = 2\nclass A(B): pass", "A"),
+    ),
+    "frozen": (
+        FrozenEstimator(LogisticRegression().fit([[0], [1]], [0, 1])),
+        FrozenEstimator(LogisticRegression().fit([[0], [3]], [0, 1])),
+    ),
+    "random states": (np.random.RandomState(0), np.random.RandomState(1)),
+    "a memory that is a number": (
+        types.SimpleNamespace(memory=1),
+        types.SimpleNamespace(memory=2),
+    ),
+}
+SAME = {
+    "order of a dict": ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+    "how it runs": (
+        RandomForestClassifier(n_jobs=1, verbose=0),
+        RandomForestClassifier(n_jobs=2, verbose=1),
+    ),
+    "where steps are kept": (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(StandardScaler(), LogisticRegression(), memory="somewhere"),
+    ),
+    "fitted or not": (
+        LogisticRegression(),
+        LogisticRegression().fit([[0], [1]], [0, 1]),
+    ),
+    "index of a frame": (
+        pd.DataFrame({"a": [1]}, index=[3]),
+        pd.DataFrame({"a": [1]}, index=[4]),
+    ),
+    "layout of an array": (np.eye(3)[:, :2], np.ascontiguousarray(np.eye(3)[:, :2])),
+    "sharing": ([[1], [1]], [[1]] * 2),
+    "main module": (
+        made("def f(x): return x", "f"),
+        made("__name__ = '__mp_main__'\ndef f(x): return x", "f"),
+    ),
+}
+
+
+@pytest.mark.parametrize("pair", DIFFERENT.values(), ids=DIFFERENT)
+def test_tells_apart(pair):
+    assert fingerprint(pair[0]) != fingerprint(pair[1])
+
+
+@pytest.mark.parametrize("pair", SAME.values(), ids=SAME)
+def test_takes_for_the_same(pair):
+    assert fingerprint(pair[0]) == fingerprint(pair[1])
+
+
+@pytest.mark.parametrize("pair", DIFFERENT.values(), ids=DIFFERENT)
+def test_the_same_again(pair):
+    assert fingerprint(pair[0]) == fingerprint(pair[0])
+    if isinstance(pair[0], BaseEstimator):
+        assert fingerprint(pair[0]) == fingerprint(clone(pair[0]))
+
+
+def test_values_of_several_arguments_stay_apart():
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+    assert fingerprint([1], [2]) != fingerprint([1, [2]])
+
+
+def test_an_edited_global_counts(monkeypatch):
+    before = fingerprint(reads_a_global)
+    monkeypatch.setitem(globals(), "WIDTH", 4)
+    assert fingerprint(reads_a_global) != before
+
+
+def test_cycles_end():
+    ring = [1]
+    ring.append(ring)
+    other = [2]
+    other.append(other)
+    assert fingerprint(ring) != fingerprint(other)
+    recursive = made("def f(n): return f(n - 1)", "f")
+    assert fingerprint(recursive) == fingerprint(recursive)
+    chain = []
+    for _ in range(10_000):
+        chain = [chain]
+    with pytest.raises(TypeError, match="nested too deeply"):
+        fingerprint(chain)
+
+
+@pytest.mark.parametrize("thing", [threading.Lock(), (n for n in ())])
+def test_what_cannot_be_named(thing):
+    with pytest.raises(TypeError, match="cannot be named by its content"):
+        fingerprint({"key": thing})
+
+
+def test_an_open_file_cannot_be_named(tmp_path):
+    with open(tmp_path / "file", "w") as handle:
+        with pytest.raises(TypeError, match="cannot be named by its content"):
+            fingerprint(LogisticRegression(C=handle))
+
+
+CODE = """
+from hubclean._fingerprint import fingerprint
+from sklearn.preprocessing import FunctionTransformer
+class Net:
+    names = {"alpha", "beta", "gamma", "delta"}
+    def fit(self, x):
+        return super().__repr__() if x in {"one", "two", "three"} else [y for y in x]
+net = Net()
+print(fingerprint(FunctionTransformer(lambda x: x in {"a", "b", "c"}), Net, net))
+"""
+
+
+def test_every_process_gives_the_same_name():
+    """Whatever the seed of Python's hashes is, and where a set's items lie."""
+    names = set()
+    for seed in "01":
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        env["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        done = subprocess.run(
+            [sys.executable, "-c", CODE], capture_output=True, text=True, env=env
+        )
+        assert done.stderr == ""
+        names.add(done.stdout)
+    assert len(names) == 1
+
+
+def test_pickling_does_not_rename_a_class():
+    """Python adds __slotnames__ to a class when an object of it is pickled."""
+    cls = made("class A:\n def fit(self): return 1", "A")
+    before = fingerprint(cls)
+    cls.__slotnames__ = []
+    assert fingerprint(cls) == before
+
+
+def test_torch_networks():
+    torch = pytest.importorskip("torch")
+    from hubclean.pytorch import skorch
+
+    def net(width=4):
+        return torch.nn.Sequential(torch.nn.Linear(3, width), torch.nn.ReLU())
+
+    one = skorch(module=net())
+    assert fingerprint(one) == fingerprint(clone(one))
+    assert fingerprint(one) == fingerprint(pickle.loads(pickle.dumps(one)))
+    # The weights are drawn anew for every fold, so those of the instance do not count.
+    assert fingerprint(one) == fingerprint(skorch(module=net()))
+    assert fingerprint(one) != fingerprint(skorch(module=net(5)))
+    assert fingerprint(one) != fingerprint(skorch(module=net(), batch_size=7))
+    kept = [skorch(module=net(), keep_weights=True) for _ in range(2)]
+    assert fingerprint(kept[0]) != fingerprint(kept[1])
+    assert fingerprint(kept[0]) == fingerprint(clone(kept[0]))
+
+
+def test_keras_models():
+    keras = pytest.importorskip("keras")
+    from hubclean.keras import scikeras
+
+    def model(width=4):
+        layers = [keras.Input((3,)), keras.layers.Dense(width), keras.layers.Dense(2)]
+        return keras.Sequential(layers)
+
+    one = scikeras(model())
+    assert fingerprint(one) == fingerprint(clone(one))
+    assert fingerprint(one) == fingerprint(pickle.loads(pickle.dumps(one)))
+    assert fingerprint(one) == fingerprint(scikeras(model()))  # dense_2, not dense
+    assert fingerprint(one) != fingerprint(scikeras(model(5)))
+    assert fingerprint(one) != fingerprint(scikeras(model(), epochs=3))
