@@ -175,19 +175,23 @@ def print_speeds(times):
 
 
 _MEMORY = """
-import resource, sys
+import re, sys
 import numpy as np
 from hubclean import hub
+
+def peak():  # of this process alone; ru_maxrss would begin with that of its parent
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
 path, bound, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
-source = hub.open(path, cache=hub.DecodedCache(bound, folder), n_threads=2)
+cache = hub.DecodedCache(bound, folder) if bound else None
+source = hub.open(path, cache=cache, n_threads=2)
 rows = np.arange(len(source))
 source.X.read(rows[-64:])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 for epoch in range(2):
     for start in range(0, len(rows), 64):
         source.X.read(rows[start : start + 64])
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(before, after, source._images_reader.decoded_rows)
+print(before, peak(), source._images_reader.decoded_rows)
 """
 
 
@@ -199,9 +203,13 @@ def print_memory(path, n_images):
     print("| cache | MiB before | MiB peak | grew by | decoded of two epochs |")
     print("|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
-        for name, where in (("memory", ""), ("file", folder)):
+        for name, room, where in (
+            ("none", 0, ""),
+            ("memory", bound, ""),
+            ("file", bound, folder),
+        ):
             out = subprocess.run(
-                [sys.executable, "-c", _MEMORY, path, str(bound), where],
+                [sys.executable, "-c", _MEMORY, path, str(room), where],
                 check=True,
                 capture_output=True,
                 text=True,

@@ -4,6 +4,7 @@ import pytest
 
 import hubclean
 from hubclean import hub
+from hubclean._labels_version import labels_version
 from hubclean.exceptions import (
     DatasetChangedError,
     DatasetError,
@@ -208,6 +209,11 @@ BAD = {
         DatasetChangedError,
         "changed since it was judged: expected version abc@main:001",
     ),
+    "no version at all": (
+        lambda d: d.assign(dataset_version="yesterday"),
+        DatasetChangedError,
+        "expected version yesterday, got",
+    ),
     "two versions": (
         lambda d: d.assign(dataset_version=list("aabbb")),
         ValidationError,
@@ -234,6 +240,18 @@ def test_a_missing_labels_tensor_is_named(dataset, decisions):
 def test_given_labels_may_be_codes_or_names(dataset, decisions):
     decisions["given_label"] = ["3", CLASS_NAMES[2], 3, 0.0, None]
     hub.apply_decisions(dataset, decisions, "b")
+
+
+@pytest.mark.parametrize("as_names", [True, False])
+def test_a_report_on_arrays_names_the_labels(dataset, decisions, as_names):
+    labels = np.arange(12) % 4
+    if as_names:
+        labels = np.array(CLASS_NAMES, dtype=object)[labels]
+    decisions["dataset_version"] = labels_version(labels)
+    hub.apply_decisions(dataset, decisions, "b")
+    decisions["dataset_version"] = labels_version(labels[::-1])
+    with pytest.raises(DatasetChangedError, match="about labels of version"):
+        hub.apply_decisions(dataset, decisions, "c")
 
 
 def test_decisions_about_a_dataset_that_grew_are_refused(dataset, decisions):
