@@ -4,9 +4,7 @@ It imports inwards only.
 """
 
 import warnings
-from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
@@ -24,18 +22,18 @@ from hubclean._compat import (
     get_tags,
     process_routing,
 )
-from hubclean._confident_learning import FILTERS
 from hubclean._data_identity import DataIdentity
-from hubclean._fold_cache import FoldCache, open_cache
-from hubclean._folds import draw_seed
-from hubclean._label_correction import correct_labels
-from hubclean._label_issues import judge, labels_like, make_table
-from hubclean._label_quality import SCORES
-from hubclean._out_of_sample import (
-    make_splits,
-    out_of_sample_pred_probs,
-    random_generator,
+from hubclean._fold_cache import open_cache
+from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
+from hubclean._label_issues import (
+    RULE_NAMES,
+    SCORE_NAMES,
+    judge,
+    judge_margins,
+    labels_like,
+    make_table,
 )
+from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
     check_classifier,
@@ -45,22 +43,8 @@ from hubclean._validation import (
     check_rows,
     encode_labels,
 )
-from hubclean.exceptions import LabelQualityWarning
-
-
-@dataclass(frozen=True)
-class Given:
-    """Checked input of one ``fit``."""
-
-    X: Any
-    classifier: Any
-    labels: np.ndarray
-    classes: np.ndarray
-    codes: np.ndarray
-    fit_params: dict
-    groups: Any
-    cache: FoldCache | None
-    identity: DataIdentity | None
+from hubclean.evidence import Given, as_evidence
+from hubclean.exceptions import LabelQualityWarning, ParameterError
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -73,10 +57,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             HasMethods(["split", "get_n_splits"]),
             "cv_object",
         ],
-        "score_by": [StrOptions(set(SCORES))],
-        "filter_by": [StrOptions(set(FILTERS))],
+        "evidence": "no_validation",  # as_evidence says more
+        "score_by": [StrOptions(set(SCORE_NAMES))],
+        "filter_by": [StrOptions(set(RULE_NAMES))],
         "frac_noise": [Interval(Real, 0, 1, closed="right")],
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
+        "correction": [StrOptions(set(CORRECTIONS))],
         "prune_fraction": [Interval(Real, 0, 1, closed="both")],
         "memory": "no_validation",  # open_cache says more
         "n_jobs": [Integral, None],
@@ -89,10 +75,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         estimator=None,
         *,
         cv=5,
-        score_by="self_confidence",
-        filter_by="prune_by_noise_rate",
+        evidence="cv",
+        score_by="clean_probability",
+        filter_by="auto",
         frac_noise=1.0,
         threshold=None,
+        correction="prune_fraction",
         prune_fraction=1.0,
         memory=None,
         n_jobs=None,
@@ -101,10 +89,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
     ):
         self.estimator = estimator
         self.cv = cv
+        self.evidence = evidence
         self.score_by = score_by
         self.filter_by = filter_by
         self.frac_noise = frac_noise
         self.threshold = threshold
+        self.correction = correction
         self.prune_fraction = prune_fraction
         self.memory = memory
         self.n_jobs = n_jobs
@@ -128,21 +118,17 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         """
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
-        evidence = self._collect_evidence(given, generator)
-        judgement = judge(
-            given.codes,
-            evidence.pred_probs,
-            judged=evidence.judged,
-            filter_by=self.filter_by,
-            score_by=self.score_by,
-            threshold=self.threshold,
-            frac_noise=self.frac_noise,
-        )
+        kind = as_evidence(self.evidence, by=given.by)
+        if hasattr(kind, "gives_margins"):
+            self._check_correction_by_margins()
+        evidence = kind.collect(given, generator)
+        judgement = self._judge(given.codes, evidence)
         check_features(self, given.X, reset=True)
         self.classes_ = given.classes
         self.pred_probs_ = evidence.pred_probs
         self.confident_joint_ = judgement.confident_joint
         self.noise_matrix_ = judgement.noise_matrix
+        self._report_errors(judgement)
         self.label_issues_ = make_table(
             judgement.is_label_issue,
             judgement.label_quality,
@@ -150,6 +136,39 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
         return given, judgement, generator
+
+    def _check_correction_by_margins(self):
+        """Margins say that a label is wrong, not which one is right."""
+        share = self.correction == "prune_fraction" and self.prune_fraction < 1
+        if share or self.correction == "relabel":
+            raise ParameterError(
+                f"{type(self).__name__}: evidence='dynamics' finds wrong labels but "
+                "not the right ones; `correction` must be 'prune' or 'weight', or "
+                f"prune_fraction 1. Got correction={self.correction!r} and "
+                f"prune_fraction={self.prune_fraction}."
+            )
+
+    def _judge(self, codes, evidence):
+        """Score and flag the labels by what the evidence holds."""
+        if evidence.pred_probs is None:
+            return judge_margins(codes, evidence.margins, self.threshold)
+        return judge(
+            codes,
+            evidence.pred_probs,
+            judged=evidence.judged,
+            filter_by=self.filter_by,
+            score_by=self.score_by,
+            threshold=self.threshold,
+            frac_noise=self.frac_noise,
+        )
+
+    def _report_errors(self, judgement):
+        """Set what the error probabilities say, where there are some."""
+        for name in ("estimated_errors", "estimated_precision"):
+            if judgement.errors is not None:
+                setattr(self, f"{name}_", getattr(judgement.errors, name))
+            elif hasattr(self, f"{name}_"):
+                delattr(self, f"{name}_")
 
     def _check_input(self, X, y, params):
         """Check parameters, rows, labels and the estimator before any training."""
@@ -166,7 +185,19 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             self._warn_unseeded()
             identity = DataIdentity(X, labels, classes)
         return Given(
-            X, classifier, labels, classes, codes, fit_params, groups, cache, identity
+            X=X,
+            classifier=classifier,
+            labels=labels,
+            classes=classes,
+            codes=codes,
+            fit_params=fit_params,
+            groups=groups,
+            cv=self.cv,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            cache=cache,
+            identity=identity,
+            by=by,
         )
 
     def _warn_unseeded(self):
@@ -180,44 +211,21 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
                 stacklevel=5,
             )
 
-    def _collect_evidence(self, given, generator):
-        """Out-of-sample probabilities of every row by cross-validation."""
-        by = type(self).__name__
-        splits = make_splits(
-            self.cv,
-            given.X,
-            given.codes,
-            given.classes,
-            groups=given.groups,
-            generator=generator,
-            by=by,
-        )
-        return out_of_sample_pred_probs(
-            given.classifier,
-            given.X,
-            given.labels,
-            given.codes,
-            given.classes,
-            splits,
-            seeds=[draw_seed(generator) for _ in splits],
-            fit_params=given.fit_params,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-            cache=given.cache,
-            identity=given.identity,
-            by=by,
-        )
-
     def _correct(self, given, judgement):
-        """Positions of the rows that stay, and their corrected labels."""
-        kept, corrected = correct_labels(
-            given.codes,
-            judgement.is_label_issue,
-            judgement.label_quality,
-            judgement.predicted,
-            self.prune_fraction,
+        """What the next training gets: rows, labels, perhaps weights."""
+        confident = np.zeros(len(given.codes), dtype=bool)
+        if judgement.rule is not None:
+            confident = confident_predictions(
+                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
+            )
+        found = Found(
+            labels=given.codes,
+            predicted=judgement.predicted,
+            is_label_issue=judgement.is_label_issue,
+            label_quality=judgement.label_quality,
+            is_confident=confident,
         )
-        return kept, given.classes[corrected]
+        return CORRECTIONS[self.correction](found, self.prune_fraction)
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

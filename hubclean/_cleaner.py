@@ -15,15 +15,17 @@ from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, require
 from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
-from hubclean._label_issues import COLUMNS, labels_like, make_table
-from hubclean._label_quality import label_quality
+from hubclean._label_issues import COLUMNS, labels_like, make_table, score_labels
 from hubclean._model_store import final_models
+from hubclean._notebook import NotebookSummary
 from hubclean._rows import n_rows, row_digests, take_rows
 from hubclean._validation import (
     check_features,
     check_labels,
     check_rows,
+    check_weight_parameter,
     code_labels,
+    weight_parameter,
 )
 
 
@@ -38,17 +40,20 @@ def _inside_has(name):
     return check
 
 
-def _fit_final(given, kept, corrected, seed):
+def _fit_final(given, correction, seed):
     """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
+    kept, corrected = correction.kept, given.classes[correction.labels]
     params = _check_method_params(given.X, given.fit_params, indices=kept)
+    if correction.weights is not None:
+        name = weight_parameter(given.classifier)
+        params[name] = correction.weights * np.asarray(params.get(name, 1.0))
     key = _final_key(given, kept, corrected, seed, params)
     model = None if key is None else final_models.get(key)
-    if model is not None:
-        return model
-    model = seed_estimator(clone(given.classifier), seed)
-    model.fit(take_rows(given.X, kept), corrected, **params)
-    if key is not None:
-        final_models.put(key, model)
+    if model is None:
+        model = seed_estimator(clone(given.classifier), seed)
+        model.fit(take_rows(given.X, kept), corrected, **params)
+        if key is not None:
+            final_models.put(key, model)
     return model
 
 
@@ -66,7 +71,9 @@ def _final_key(given, kept, corrected, seed, params):
         return None
 
 
-class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
+class HubLabelCleaner(
+    NotebookSummary, ClassifierMixin, TransformerMixin, LabelIssueFinder
+):
     """Find wrong labels out of sample, and predict with a model trained without them.
 
     ``fit`` predicts every row with a clone of `estimator` that was trained on other
@@ -84,16 +91,31 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
         Folds. An int makes stratified, shuffled folds with a seed from
         `random_state`; ``groups`` passed to ``fit`` stay together. Fewer folds are
         used, with a warning, where a class has fewer members.
-    score_by : str, default="self_confidence"
-        Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
+    evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
+        Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
+        `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
+        model; ``"leave_one_out"``, exact leave-one-out predictions for features
+        or embeddings, without training `estimator` for it; a list of kinds, or of
+        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
+        have the settings and the sources.
+    score_by : str, default="clean_probability"
+        Label quality score: ``"clean_probability"``, the estimated probability that
+        the given label is right; ``"self_confidence"``, ``"normalized_margin"`` or
         ``"confidence_weighted_entropy"``.
-    filter_by : str, default="prune_by_noise_rate"
-        Rule that flags rows; the names are those of `find_label_issues`.
+    filter_by : str, default="auto"
+        Rule that flags rows. ``"auto"`` chooses the cut with the best expected F1
+        score; the other names are those of `find_label_issues`.
     frac_noise : float, default=1.0
         Share of the estimated issues that the pruning rules flag, in (0, 1].
     threshold : float, default=None
         Label quality in [0, 1] under which a row is an issue; None leaves it to
         `filter_by`.
+    correction : str, default="prune_fraction"
+        What is done to the issues: ``"prune_fraction"``, see `prune_fraction`;
+        ``"prune"``, all are left out; ``"relabel"``, those that are confidently of
+        another class (their probability reaches its class threshold) get its label,
+        the others are left out; ``"weight"``, all rows stay and an issue weighs as
+        much as its label is probable, for estimators that take ``sample_weight``.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.
@@ -123,6 +145,10 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
         Estimated counts, rows given labels, columns true labels.
     noise_matrix_ : ndarray of float, shape (n_classes, n_classes)
         P(given | true), rows given, columns true; columns sum to 1.
+    estimated_errors_ : float
+        Expected number of wrong labels, where the rule or the score estimates it.
+    estimated_precision_ : float
+        Expected share of wrong labels among the issues, where it is estimated.
     estimator_ : classifier
         The final clone, fitted on the corrected data.
     n_features_in_ : int
@@ -177,12 +203,26 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
             If rows, labels, the estimator or a parameter cannot be used; before any
             training.
         """
+        if self.correction == "weight":
+            check_weight_parameter(self._classifier(), by=type(self).__name__)
         given, judgement, generator = self._find_issues(X, y, fit_params)
-        kept, corrected = self._correct(given, judgement)
-        self.estimator_ = _fit_final(given, kept, corrected, draw_seed(generator))
+        correction = self._correct(given, judgement)
+        self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
+        if self._rule is None:
+            self._predict_issues(given.X)
+        errors = judgement.errors
+        self._error_model = None if errors is None else errors.error_model
         self._remember_rows(given.X)
         return self
+
+    def _predict_issues(self, X):
+        """Fill in predictions of the issues by the model trained without them."""
+        issues = np.flatnonzero(self.label_issues_[COLUMNS[0]])
+        if len(issues):
+            column = self.label_issues_.columns.get_loc(COLUMNS[2])
+            predicted = self.estimator_.predict(take_rows(X, issues))
+            self.label_issues_.iloc[issues, column] = predicted
 
     def _check_rows(self, X):
         """Check rows that come after ``fit``."""
@@ -324,7 +364,7 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
         >>> from hubclean import HubLabelCleaner
         >>> X, y = load_iris(return_X_y=True)
         >>> cleaner = HubLabelCleaner(random_state=0).fit(X[::2], y[::2])
-        >>> cleaner.check_labels(X[[1, 51]], [0, 2])["is_label_issue"].tolist()
+        >>> cleaner.check_labels(X[[1, 101]], [0, 0])["is_label_issue"].tolist()
         [False, True]
         """
         X = self._check_rows(X)
@@ -332,8 +372,12 @@ class HubLabelCleaner(ClassifierMixin, TransformerMixin, LabelIssueFinder):
         labels = check_labels(y, by=by, n_samples=n_rows(X))
         codes = code_labels(labels, self.classes_, by=by)
         probs = self.predict_proba(X)
-        quality = label_quality(codes, probs, score=self.score_by)
-        if self.threshold is None:
+        by_margins = self._rule is None  # no error model was learned
+        score_by = "self_confidence" if by_margins else self.score_by
+        quality = score_labels(codes, probs, score_by, self._error_model)
+        if self.threshold is None and by_margins:
+            mask = probs.argmax(axis=1) != codes
+        elif self.threshold is None:
             mask = self._rule_for_new_rows().flag(codes, probs)
         else:
             mask = quality < self.threshold

@@ -4,7 +4,10 @@ Everything that may move between versions of another package is imported here, a
 nowhere else. It imports only `hubclean.exceptions`.
 """
 
+import contextlib
 import importlib
+import os
+import sys
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
@@ -38,6 +41,7 @@ __all__ = [
     "_routing_enabled",
     "get_tags",
     "process_routing",
+    "load_deeplake_first",
     "require",
     "validate_parameter_constraints",
 ]
@@ -71,9 +75,51 @@ def require(package, *, extra, by):
     '[1]'
     """
     try:
-        return importlib.import_module(package)
+        with _own_symbols(package, by):
+            return importlib.import_module(package)
     except ImportError as exc:
         raise MissingPackageError(
             f"{by} needs the package {package.partition('.')[0]!r}, which cannot be "
             f"imported ({exc}). Install it with: pip install 'hubclean[{extra}]'"
         ) from exc
+
+
+def _deeplake_would_abort():
+    """Whether a plain import of Deep Lake would end the process now.
+
+    TensorFlow's library on Linux shows the process its own copy of OpenSSL, which
+    Deep Lake 4.7 meets with abort() when it is loaded after it. The other order works.
+    """
+    loaded = sys.modules
+    return (
+        sys.platform.startswith("linux")
+        and "tensorflow" in loaded
+        and "deeplake" not in loaded
+    )
+
+
+@contextlib.contextmanager
+def _own_symbols(package, by):
+    """Let Deep Lake prefer its own OpenSSL where TensorFlow's would end the process."""
+    if package.partition(".")[0] != "deeplake" or not _deeplake_would_abort():
+        yield
+        return
+    if not hasattr(os, "RTLD_DEEPBIND"):  # musl has none
+        raise MissingPackageError(
+            f"{by} needs the package 'deeplake', which ends the process when it is "
+            "imported after TensorFlow. Start again, and import deeplake (or "
+            "hubclean.keras, which does) before tensorflow and keras."
+        )
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        yield
+    finally:
+        sys.setdlopenflags(flags)
+
+
+def load_deeplake_first():
+    """Import Deep Lake, where there is one, before TensorFlow is imported."""
+    if not _deeplake_would_abort():
+        with contextlib.suppress(ImportError):
+            importlib.import_module("deeplake")

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from hubclean._hooks import offers
+from hubclean._hooks import epochs_to_average, offers
 from hubclean._progress import (
     advance,
     counting_into,
@@ -69,6 +69,7 @@ class FoldTask:
     train: np.ndarray
     test: np.ndarray
     seed: int
+    average_epochs: str | float = "auto"
     fit_params: dict | None = None
     fold: int = 0
     cache: Any = None
@@ -79,7 +80,9 @@ class FoldTask:
     def name(self, identity):
         """Key of this fold in the cache."""
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
-        also = ("fold", self.fold) if offers(self.estimator, "fold") else ("fold",)
+        also = ["average_epochs", self.average_epochs, "fold"]
+        if offers(self.estimator, "fold"):
+            also.append(self.fold)
         return identity.key(
             self.estimator, self.train, self.test, self.seed, params, also=also
         )
@@ -128,9 +131,52 @@ class FoldTask:
         if offers(model, "fold"):
             model.set_params(fold=self.fold)
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
-        model.fit(take_rows(self.X, self.train), self.labels[self.train], **params)
-        probs = np.asarray(model.predict_proba(take_rows(self.X, self.test)))
+        probs = fit_and_predict(
+            model,
+            take_rows(self.X, self.train),
+            self.labels[self.train],
+            take_rows(self.X, self.test),
+            self.average_epochs,
+            params,
+        )
         return align_columns(probs, model.classes_, self.classes)
+
+
+def fit_and_predict(model, X, y, X_test, average_epochs, params):
+    """Fit, and predict other rows by the last epochs or stages on average.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted in place.
+    X, X_test : rows
+        Training and test rows.
+    y : ndarray
+        Labels of the training rows.
+    average_epochs : "auto" or float in [0, 1]
+        See `hubclean.evidence.CrossValidation`.
+    params : dict
+        Passed to ``fit``.
+
+    Returns
+    -------
+    probs : ndarray of float, shape (n_test, n_classes)
+        Columns in the order of ``model.classes_``.
+    """
+    if offers(model, "evaluate") and offers(model, "average_epochs"):
+        if average_epochs != "auto":
+            model.set_params(average_epochs=average_epochs)
+        if model.get_params(deep=False)["average_epochs"]:
+            model.fit(X, y, evaluate=X_test, **params)
+            return np.asarray(model.evaluated_proba_)
+    model.fit(X, y, **params)
+    staged = getattr(model, "staged_predict_proba", None)
+    if average_epochs in ("auto", 0) or staged is None:
+        return np.asarray(model.predict_proba(X_test))
+    n_stages = sum(1 for _ in staged(X_test[:1]))
+    first = epochs_to_average(n_stages, average_epochs)
+    stages = (probs for stage, probs in enumerate(staged(X_test)) if stage >= first)
+    return sum(stages) / (n_stages - first)
 
 
 def run_folds(tasks, *, n_jobs=None, verbose=0, by="run_folds"):

@@ -4,6 +4,9 @@ The cleaner finds these by their names, and does without where they are missing:
 
 ``fold`` (parameter)
     Number of the fold, from 0, or None. Named in errors; chooses the GPU.
+``classes`` (parameter)
+    All labels there are, sorted, or None; for folds whose training rows lack some.
+    ``predict_proba`` then has a column for every one.
 ``random_state`` (parameter)
     One integer seed gives the same answer on a CPU, whatever ``n_jobs`` is.
 ``fit(X, y, evaluate=X_held_out)`` (argument)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
+from hubclean._auto_rule import AutoRule, learn_auto_rule
 from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
 from hubclean._label_quality import SCORES, label_quality
 from hubclean._validation import (
@@ -21,6 +23,28 @@ from hubclean.exceptions import LabelsError, ParameterError
 
 #: Columns of the result table, in order.
 COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
+#: Names that `filter_by` may have, the rule that chooses its cut from the data first.
+RULE_NAMES = ("auto", *FILTERS)
+#: Names that `score_by` may have.
+SCORE_NAMES = ("clean_probability", *SCORES)
+
+
+@dataclass(frozen=True, eq=False)
+class AutoIssueRule(IssueRule):
+    """The rule ``"auto"`` with what it learned.
+
+    Attributes
+    ----------
+    learned : AutoRule
+        Error probabilities, cut and the models behind them.
+    """
+
+    learned: AutoRule
+
+    def flag(self, labels, pred_probs, *, n_jobs=None):
+        """Judge labelled rows by the cut that was learned; see `IssueRule.flag`."""
+        errors = self.learned.error_model.error_probability(labels, pred_probs)
+        return errors >= self.learned.cut
 
 
 @dataclass(frozen=True)
@@ -35,24 +59,27 @@ class Judgement:
         In [0, 1], low is suspicious; NaN for a row that was not judged.
     predicted : ndarray of int, shape (n_samples,)
         Code of the predicted label; of the given one for a row that was not judged.
-    rule : IssueRule
-        The rule with what it learned, to judge other rows by.
+    rule : IssueRule or None
+        The rule with what it learned, to judge other rows by; None for margins.
+    errors : AutoRule or None
+        Error probabilities, where the rule or the score asked for them.
     """
 
     is_label_issue: np.ndarray
     label_quality: np.ndarray
     predicted: np.ndarray
-    rule: IssueRule
+    rule: IssueRule | None
+    errors: AutoRule | None
 
     @property
     def confident_joint(self):
-        """Counts of (given, true) pairs, shape (n_classes, n_classes)."""
-        return self.rule.confident_joint
+        """Counts of (given, true) pairs, shape (n_classes, n_classes), or None."""
+        return None if self.rule is None else self.rule.confident_joint
 
     @property
     def noise_matrix(self):
-        """P(given | true), columns sum to 1, shape (n_classes, n_classes)."""
-        return noise_matrix(self.rule.confident_joint)
+        """P(given | true), columns sum to 1, shape (n_classes, n_classes), or None."""
+        return None if self.rule is None else noise_matrix(self.rule.confident_joint)
 
 
 def judge(
@@ -90,13 +117,21 @@ min_examples_per_class, n_jobs
     everything = judged is None or judged.all()
     rows = slice(None) if everything else np.flatnonzero(judged)
     seen_codes, seen_probs = codes[rows], pred_probs[rows]
+    errors = None
+    if filter_by == "auto" or score_by == "clean_probability":
+        errors = learn_auto_rule(seen_codes, seen_probs)
     quality = np.full(len(codes), np.nan)
-    quality[rows] = label_quality(
-        seen_codes, seen_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
-    )
-    rule = learn_rule(
+    quality[rows] = score_labels(
         seen_codes,
         seen_probs,
+        score_by,
+        None if errors is None else errors.error_model,
+        adjust_pred_probs=adjust_pred_probs,
+    )
+    rule = _learn(
+        seen_codes,
+        seen_probs,
+        errors,
         filter_by=filter_by,
         frac_noise=frac_noise,
         min_examples_per_class=min_examples_per_class,
@@ -106,7 +141,83 @@ min_examples_per_class, n_jobs
     mask[rows] = rule.mask if threshold is None else quality[rows] < threshold
     predicted = np.array(codes)
     predicted[rows] = np.argmax(seen_probs, axis=1)
-    return Judgement(mask, quality, predicted, rule)
+    return Judgement(mask, quality, predicted, rule, errors)
+
+
+def judge_margins(codes, margins, threshold=None):
+    """Score and flag given labels by their margins during training.
+
+    No rule for out-of-sample probabilities is used: the row was trained on. A margin
+    below zero says that the network preferred another class, on average over the
+    epochs.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels.
+    margins : ndarray of float, shape (n_samples,)
+        Area under the margin of each row.
+    threshold : float, default=None
+        Quality in [0, 1] under which a row is an issue; None means 0.5, a margin of
+        zero.
+
+    Returns
+    -------
+    judgement : Judgement
+        The quality is the logistic function of the margin; the predicted labels are
+        the given ones, until a model that was not trained on the issues says more.
+
+    Examples
+    --------
+    >>> judge_margins(np.array([0, 1]), np.array([2.0, -1.0])).is_label_issue
+    array([False,  True])
+    """
+    quality = expit(margins)
+    mask = quality < (0.5 if threshold is None else threshold)
+    return Judgement(mask, quality, np.array(codes), None, None)
+
+
+def _learn(codes, pred_probs, errors, *, filter_by, **parameters):
+    """Learn the rule; that of ``"auto"`` has its cut from the error probabilities."""
+    if filter_by != "auto":
+        return learn_rule(codes, pred_probs, filter_by=filter_by, **parameters)
+    rule = learn_rule(codes, pred_probs, filter_by="confident_learning", **parameters)
+    return AutoIssueRule(
+        "auto",
+        errors.mask,
+        rule.confident_joint,
+        rule.thresholds,
+        {"error_probability": errors.cut},
+        errors,
+    )
+
+
+def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=False):
+    """Quality of every given label.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Probabilities of a model that has not seen these labels.
+    score_by : str
+        One of `SCORE_NAMES`.
+    error_model : ErrorModel or None
+        Behind ``"clean_probability"``; not used by the others.
+    adjust_pred_probs : bool
+        See `find_label_issues`.
+
+    Returns
+    -------
+    label_quality : ndarray of float, shape (n_samples,)
+        In [0, 1].
+    """
+    if score_by == "clean_probability":
+        return 1 - error_model.error_probability(codes, pred_probs)
+    return label_quality(
+        codes, pred_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
+    )
 
 
 def make_table(is_label_issue, label_quality, predicted_labels, *, index=None):
@@ -134,8 +245,8 @@ def find_label_issues(
     pred_probs,
     *,
     classes=None,
-    filter_by="prune_by_noise_rate",
-    score_by="self_confidence",
+    filter_by="auto",
+    score_by="clean_probability",
     threshold=None,
     frac_noise=1.0,
     min_examples_per_class=1,
@@ -153,13 +264,15 @@ def find_label_issues(
     classes : array-like of shape (n_classes,), default=None
         Class of each column. By default the sorted distinct labels; integer labels
         between 0 and n_classes - 1 are column numbers, so a class may never appear.
-    filter_by : str, default="prune_by_noise_rate"
-        Rule that flags rows, one of cleanlab's seven: ``"prune_by_noise_rate"``,
-        ``"prune_by_class"``, ``"both"``, ``"confident_learning"``,
-        ``"predicted_neq_given"``, ``"low_normalized_margin"``,
-        ``"low_self_confidence"`` [1]_.
-    score_by : str, default="self_confidence"
-        Label quality score: ``"self_confidence"``, ``"normalized_margin"`` or
+    filter_by : str, default="auto"
+        Rule that flags rows. ``"auto"`` estimates the probability that each label is
+        wrong and chooses the cut with the best expected F1 score. The others are
+        cleanlab's seven: ``"prune_by_noise_rate"``, ``"prune_by_class"``, ``"both"``,
+        ``"confident_learning"``, ``"predicted_neq_given"``,
+        ``"low_normalized_margin"``, ``"low_self_confidence"`` [1]_.
+    score_by : str, default="clean_probability"
+        Label quality score: ``"clean_probability"``, the estimated probability that
+        the given label is right; ``"self_confidence"``, ``"normalized_margin"`` or
         ``"confidence_weighted_entropy"`` [2]_.
     threshold : float, default=None
         Flag the rows with a quality under it, in [0, 1], instead of `filter_by`.
@@ -168,8 +281,8 @@ def find_label_issues(
     min_examples_per_class : int, default=1
         Rows that the pruning rules leave in every class.
     adjust_pred_probs : bool, default=False
-        Subtract each class's mean self-confidence before scoring. Not for
-        ``"confidence_weighted_entropy"``.
+        Subtract each class's mean self-confidence before scoring; for
+        ``"self_confidence"`` and ``"normalized_margin"``.
     n_jobs : int, default=None
         Threads; None uses all cores where that is faster.
 
@@ -200,7 +313,7 @@ def find_label_issues(
     >>> from hubclean import find_label_issues
     >>> labels = ["cat", "cat", "dog", "dog", "dog"]
     >>> pred_probs = [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]]
-    >>> find_label_issues(labels, pred_probs)
+    >>> find_label_issues(labels, pred_probs, score_by="self_confidence")
        is_label_issue  label_quality predicted_labels
     0           False           0.90              cat
     1           False           0.80              cat
@@ -218,10 +331,11 @@ def find_label_issues(
         by=by,
     )
     classes, codes = _match_columns(given, classes, probs, by)
-    if adjust_pred_probs and score_by == "confidence_weighted_entropy":
+    linear = ("self_confidence", "normalized_margin")
+    if adjust_pred_probs and score_by not in linear:
         raise ParameterError(
-            f"{by}: `adjust_pred_probs` must be False for "
-            "score_by='confidence_weighted_entropy'; got True. Choose another score."
+            f"{by}: `adjust_pred_probs` must be False for score_by={score_by!r}; got "
+            "True. Choose another score."
         )
     judgement = judge(
         codes,
@@ -244,8 +358,8 @@ def find_label_issues(
 
 def _check_rule(filter_by, score_by, threshold, frac_noise, by):
     """Check names and ranges that estimators check as their own parameters."""
-    check_choice(filter_by, FILTERS, name="filter_by", by=by)
-    check_choice(score_by, SCORES, name="score_by", by=by)
+    check_choice(filter_by, RULE_NAMES, name="filter_by", by=by)
+    check_choice(score_by, SCORE_NAMES, name="score_by", by=by)
     if threshold is not None and not 0 <= threshold <= 1:
         raise ParameterError(
             f"{by}: `threshold` must be None or in [0, 1], a label quality; got "

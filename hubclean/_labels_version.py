@@ -9,7 +9,8 @@ import numpy as np
 
 from hubclean.exceptions import DatasetChangedError
 
-_PREFIX = "labels-"
+#: Versions that name labels begin with it.
+PREFIX = "labels-"
 
 
 def labels_version(labels):
@@ -33,7 +34,7 @@ def labels_version(labels):
     """
     texts = "\x1f".join(map(str, np.asarray(labels).tolist()))
     digest = hashlib.sha256(texts.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{_PREFIX}{digest[:16]}"
+    return f"{PREFIX}{digest[:16]}"
 
 
 def check_labels_version(version, labels, *, who):
@@ -58,7 +59,7 @@ def check_labels_version(version, labels, *, who):
     --------
     >>> check_labels_version(labels_version(["a", "b"]), ["a", "b"], who="example")
     """
-    if version is None or not version.startswith(_PREFIX):
+    if version is None or not version.startswith(PREFIX):
         return
     now = labels_version(labels)
     if now != version:

@@ -163,10 +163,14 @@ class OutOfSample:
         is a cache.
     judged : ndarray of bool, shape (n_samples,)
         False where no fold tested the row with its class among the training rows.
+    margins : ndarray of float, shape (n_samples,), or None
+        Margins of the given labels, where they are the evidence; there are no
+        `pred_probs` then.
     """
 
-    pred_probs: np.ndarray
+    pred_probs: np.ndarray | None
     judged: np.ndarray
+    margins: np.ndarray | None = None
 
 
 def out_of_sample_pred_probs(
@@ -178,6 +182,7 @@ def out_of_sample_pred_probs(
     splits,
     *,
     seeds,
+    average_epochs="auto",
     fit_params=None,
     n_jobs=None,
     verbose=0,
@@ -203,6 +208,8 @@ def out_of_sample_pred_probs(
         Positions, one pair for each fold.
     seeds : list of int
         One for each fold.
+    average_epochs : "auto" or float, default="auto"
+        Share of the last epochs, or stages, whose probabilities are averaged.
     fit_params : dict, default=None
         Passed to ``fit``; what has n_samples entries is cut to the training rows.
     n_jobs : int, default=None
@@ -228,7 +235,17 @@ def out_of_sample_pred_probs(
     """
     tasks = [
         FoldTask(
-            estimator, X, labels, codes, classes, train, test, seed, fit_params, fold
+            estimator,
+            X,
+            labels,
+            codes,
+            classes,
+            train,
+            test,
+            seed,
+            average_epochs=average_epochs,
+            fit_params=fit_params,
+            fold=fold,
         )
         for fold, ((train, test), seed) in enumerate(zip(splits, seeds, strict=True))
     ]
@@ -249,7 +266,7 @@ def out_of_sample_pred_probs(
         if isinstance(exc, KeyboardInterrupt):
             raise KeyboardInterrupt(_how_to_go_on(n_done, tasks, by)) from None
         raise
-    _warn_unjudged(judged, codes, classes, by)
+    warn_unjudged(judged, codes, classes, by)
     return OutOfSample(means.finish(), judged)
 
 
@@ -283,7 +300,7 @@ def _how_to_go_on(n_done, tasks, by):
     )
 
 
-def _warn_unjudged(judged, codes, classes, by):
+def warn_unjudged(judged, codes, classes, by):
     """Say how many rows are reported unjudged, and of which classes."""
     if judged.all():
         return

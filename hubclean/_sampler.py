@@ -7,6 +7,7 @@ import pandas as pd
 
 from hubclean._base import LabelIssueFinder
 from hubclean._rows import take_rows
+from hubclean.exceptions import ParameterError
 
 
 class LabelCleaningSampler(LabelIssueFinder):
@@ -24,15 +25,24 @@ class LabelCleaningSampler(LabelIssueFinder):
         `torch.nn.Module` or a Keras model. None means logistic regression.
     cv : int, splitter or iterable of (train, test), default=5
         Folds; an int makes stratified, shuffled, seeded ones.
-    score_by : str, default="self_confidence"
+    evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
+        Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
+        `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
+        model; ``"leave_one_out"``, exact leave-one-out predictions for features
+        or embeddings, without training `estimator` for it; a list of kinds, or of
+        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
+        have the settings and the sources.
+    score_by : str, default="clean_probability"
         Label quality score, as for `HubLabelCleaner`.
-    filter_by : str, default="prune_by_noise_rate"
+    filter_by : str, default="auto"
         Rule that flags rows, as for `find_label_issues`.
     frac_noise : float, default=1.0
         Share of the estimated issues that the pruning rules flag, in (0, 1].
     threshold : float, default=None
         Label quality in [0, 1] under which a row is an issue; None leaves it to
         `filter_by`.
+    correction : {"prune_fraction", "prune", "relabel"}, default="prune_fraction"
+        What is done to the issues, as for `HubLabelCleaner`.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that is dropped, in
         [0, 1]; the rest is relabelled.
@@ -92,9 +102,17 @@ class LabelCleaningSampler(LabelIssueFinder):
 
     def _resample(self, X, y, fit_params):
         """Judge every label; returns the rows of X and the corrected labels."""
+        if self.correction == "weight":
+            raise ParameterError(
+                f"{type(self).__name__}: `correction` must be 'prune_fraction', "
+                "'prune' or 'relabel'; a sampler gives rows back, not weights. Use "
+                "HubLabelCleaner(correction='weight')."
+            )
         given, judgement, _ = self._find_issues(X, y, fit_params)
-        self.sample_indices_, corrected = self._correct(given, judgement)
-        return take_rows(given.X, self.sample_indices_), corrected
+        correction = self._correct(given, judgement)
+        self.sample_indices_ = correction.kept
+        X_resampled = take_rows(given.X, correction.kept)
+        return X_resampled, given.classes[correction.labels]
 
     def fit_resample(self, X, y, **fit_params):
         """Judge every label and give back the corrected rows.

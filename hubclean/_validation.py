@@ -9,7 +9,9 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.exceptions import DataConversionWarning
+from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import has_fit_parameter
 
 from hubclean._compat import (
     _check_feature_names,
@@ -22,13 +24,16 @@ from hubclean.exceptions import (
     LabelsError,
     ParameterError,
     PredProbsError,
-    ValidationError,
+    RowsError,
 )
 
 #: How far the sum of a row of probabilities may be from 1. Published probabilities
 #: are often rounded to two or three digits, or stored as float16.
 SUM_TOLERANCE = 1e-2
 _BLOCK_ROWS = 1 << 16
+
+#: NumPy 2 has strings of any length; NumPy 1 has no such type.
+_STRING = getattr(np.dtypes, "StringDType", ())
 
 
 def check_parameters(estimator):
@@ -136,7 +141,7 @@ def _as_1d(y, by):
             f"{by}: `y` must be 1-D, one label for each row; got shape {labels.shape}. "
             "Multi-label targets are not supported."
         )
-    if labels.dtype.kind in "US" or isinstance(labels.dtype, np.dtypes.StringDType):
+    if labels.dtype.kind in "US" or isinstance(labels.dtype, _STRING):
         # One dtype for text: `classes_[codes]` then never cuts a longer name.
         labels = labels.astype(object)
     return labels
@@ -369,12 +374,45 @@ def check_classifier(estimator, *, by):
     return estimator
 
 
+def weight_parameter(estimator):
+    """Name of the ``fit`` parameter that weighs rows; None where there is none.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn.pipeline import make_pipeline
+    >>> weight_parameter(make_pipeline(GaussianNB()))
+    'gaussiannb__sample_weight'
+    """
+    if isinstance(estimator, Pipeline):
+        name = weight_parameter(estimator[-1])
+        return None if name is None else f"{estimator.steps[-1][0]}__{name}"
+    takes = has_fit_parameter(estimator, "sample_weight")
+    return "sample_weight" if takes else None
+
+
+def check_weight_parameter(estimator, *, by):
+    """Check that an estimator takes weights, before anything is trained.
+
+    Raises
+    ------
+    ParameterError
+        If it does not.
+    """
+    if weight_parameter(estimator) is None:
+        raise ParameterError(
+            f"{by}: correction='weight' needs an estimator whose `fit` takes "
+            f"`sample_weight`; {type(estimator).__name__} does not. Use "
+            "correction='prune' or 'relabel'."
+        )
+
+
 def check_rows(X, *, by):
     """Make the rows of X indexable.
 
     Raises
     ------
-    ValidationError
+    RowsError
         If X has no rows that can be counted.
 
     Examples
@@ -386,7 +424,7 @@ def check_rows(X, *, by):
         rows = as_rows(X)
         n_rows(rows)
     except TypeError as exc:
-        raise ValidationError(
+        raise RowsError(
             f"{by}: `X` must be a collection of rows: an array, a list, a data frame, "
             f"a sparse matrix or a lazy column; got {type(X).__name__} ({exc})."
         ) from exc

@@ -7,6 +7,7 @@
     │   ├── LabelsError                         the given labels
     │   ├── PredProbsError                      the predicted probabilities
     │   ├── ParameterError                      a parameter's value
+    │   ├── RowsError            (+ TypeError)  the rows of X
     │   └── EstimatorError       (+ TypeError)  the estimator inside
     ├── TrainingError            (RuntimeError) training went wrong: a NaN loss, say
     ├── DatasetError             (ValueError)   a dataset cannot be read or written
@@ -31,6 +32,7 @@ __all__ = [
     "MissingPackageError",
     "ParameterError",
     "PredProbsError",
+    "RowsError",
     "TrainingError",
     "ValidationError",
     "LabelQualityWarning",
@@ -55,6 +57,10 @@ class PredProbsError(ValidationError):
 
 class ParameterError(ValidationError):
     """A parameter has a value it cannot have."""
+
+
+class RowsError(ValidationError, TypeError):
+    """The rows of X cannot be used as asked."""
 
 
 class EstimatorError(ValidationError, TypeError):

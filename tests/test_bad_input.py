@@ -154,7 +154,7 @@ def test_pred_probs(pred_probs, message):
     ("params", "message"),
     [
         ({"filter_by": "typo"}, r"one of .*'prune_by_noise_rate', .*; got 'typo'"),
-        ({"score_by": None}, r"one of 'self_confidence', .*; got None"),
+        ({"score_by": None}, r"one of .*'self_confidence', .*; got None"),
         ({"threshold": 2}, r"`threshold` must be None or in \[0, 1\]"),
         ({"frac_noise": 0}, r"`frac_noise` must be in \(0, 1\]"),
         ({"classes": ["a", "b", "d"]}, r"got 'c' in row 2"),

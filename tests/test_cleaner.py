@@ -105,8 +105,9 @@ def test_threshold_replaces_the_rule(small):
 
 def test_frac_noise_flags_a_share(small):
     X, given, _, _ = small
-    every = fitted(X, given).label_issues_["is_label_issue"]
-    half = fitted(X, given, frac_noise=0.5).label_issues_["is_label_issue"]
+    rule = {"filter_by": "prune_by_noise_rate"}
+    every = fitted(X, given, **rule).label_issues_["is_label_issue"]
+    half = fitted(X, given, **rule, frac_noise=0.5).label_issues_["is_label_issue"]
     assert 0.3 < half.sum() / every.sum() < 0.7
     assert (every | ~half).all()
 

@@ -184,6 +184,7 @@ def test_find_in_a_hub_dataset_report_and_apply(dataset, tmp_path, capsys):
 
     later = tmp_path / "later.json"
     assert run("report", dataset, "--branch", "found", "-o", later) == 0
+    assert json.loads(later.read_text())["provenance"]["model"] == "LogisticRegression"
     summary = json.loads(later.read_text())
     names = [c["name"] for c in summary["classes"]]
     pairs = {(names[s["given"]], names[s["predicted"]]) for s in summary["suspects"]}
@@ -211,6 +212,15 @@ def test_share_of_issues_can_fail_a_script(table, capsys):
     assert run("find", table, *options, "--fail-over", "0.01") == 3
     assert run("find", table, *options, "--fail-over", "0.5") == 0
     assert "2 label issues" in capsys.readouterr().out
+
+
+def test_evidence_may_be_of_several_kinds(folder, capsys):
+    options = ["--model", "logistic", "--folds", "3", "-q", "--json"]
+    options += ["--evidence", "cv,leave_one_out", "--framework", "sklearn"]
+    assert run("find", folder, *options) == 0
+    assert json.loads(capsys.readouterr().out)["n_issues"] == 2
+    assert run("find", folder, "--evidence", "tea leaves", "-q") == 2
+    assert "tea leaves" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -278,6 +288,35 @@ def test_ctrl_c_says_how_to_go_on(table, capsys, monkeypatch, cache):
     assert ("same command again to go on" if cache else "with --cache DIR") in err
 
 
+def test_a_stopped_run_goes_on_from_the_cache(table, tmp_path, capsys, monkeypatch):
+    """Ctrl-C in the second fold: the first is not trained again."""
+    (tmp_path / "stopping.py").write_text(
+        "import os\n"
+        "from sklearn.linear_model import LogisticRegression\n"
+        "class Model(LogisticRegression):\n"
+        "    def fit(self, X, y):\n"
+        "        with open(os.environ['FITS'], 'a') as fits:\n"
+        "            fits.write('x')\n"
+        "        done = os.path.getsize(os.environ['FITS'])\n"
+        "        if done == int(os.environ['STOP_AT']):\n"
+        "            raise KeyboardInterrupt\n"
+        "        return super().fit(X, y)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fits = tmp_path / "fits"
+    monkeypatch.setenv("FITS", str(fits))
+    monkeypatch.setenv("STOP_AT", "2")
+    options = ["--target", "kind", "--model", "stopping:Model", "--folds", "4", "-q"]
+    options += ["--framework", "sklearn", "--cache", tmp_path / "cache", "--json"]
+    assert run("find", table, *options) == 130
+    assert "same command again to go on" in capsys.readouterr().err
+    monkeypatch.setenv("STOP_AT", "0")
+    assert run("find", table, *options) == 0
+    # Two before the stop, three folds that were left, and the final training.
+    assert fits.stat().st_size == 2 + 3 + 1
+    assert json.loads(capsys.readouterr().out)["n_issues"] == 2
+
+
 @pytest.mark.parametrize("command", ["find", "report", "apply", "demo"])
 def test_help_has_an_example(capsys, command):
     assert main([command, "--help"]) == 0
@@ -311,6 +350,29 @@ def test_a_model_of_your_own(table, tmp_path, capsys, monkeypatch):
     options = ["--model", "my_models:missing", "--framework", "sklearn"]
     assert run("find", table, "--target", "kind", *options) == 2
     assert "my_models:missing" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_judge_is_doubted(table, capsys):
+    frame = pd.read_csv(table)
+    frame["kind"] = np.random.default_rng(0).permutation(frame["kind"])
+    frame.to_csv(table, index=False)
+    options = ["--target", "kind", *QUICK, "--filter-by", "predicted_neq_given"]
+    assert run("find", table, *options) == 0
+    assert "more about the model than about the labels" in capsys.readouterr().out
+
+
+def test_a_network_of_your_own(folder, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("skorch")
+    (tmp_path / "my_nets.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Flatten(), nn.Linear(243, 3))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    options = ["--model", "my_nets:Net", "--framework", "torch", "--epochs", "1"]
+    assert run("find", folder, *options, "--folds", "2", "--json", "-q") == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "TorchClassifier"
 
 
 def test_as_a_process_results_go_to_stdout_and_progress_to_stderr(table):

@@ -9,7 +9,7 @@ PROBS = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
 
 
 def test_worked_example():
-    table = find_label_issues(LABELS, PROBS)
+    table = find_label_issues(LABELS, PROBS, score_by="self_confidence")
     assert table["is_label_issue"].tolist() == [False] * 4 + [True]
     assert table["label_quality"].tolist() == [0.9, 0.8, 0.9, 0.8, 0.05]
     assert table["predicted_labels"].tolist() == [0, 0, 1, 1, 0]
@@ -44,13 +44,13 @@ def test_integers_are_column_numbers_where_a_class_never_appears():
 
 
 def test_threshold():
-    table = find_label_issues(LABELS, PROBS, threshold=0.85)
+    table = find_label_issues(LABELS, PROBS, threshold=0.85, score_by="self_confidence")
     assert table["is_label_issue"].tolist() == [False, True, False, True, True]
 
 
 def test_half_precision_is_converted_and_renormalised():
     half = PROBS.astype(np.float16)
-    table = find_label_issues(LABELS, half)
+    table = find_label_issues(LABELS, half, score_by="self_confidence")
     np.testing.assert_allclose(table["label_quality"], [0.9, 0.8, 0.9, 0.8, 0.05], 1e-3)
 
 

@@ -217,6 +217,22 @@ def test_displays_of_a_fitted_cleaner(small):
     assert mask[worst.rows].mean() > 0.5 and worst.kind == "table"
 
 
+def test_training_dynamics_of_a_network():
+    pytest.importorskip("skorch")
+    from hubclean import skorch
+
+    X = np.repeat(np.eye(2, dtype=np.float32), 30, axis=0)
+    y = np.repeat([0, 1], 30)
+    y[7] = 1
+    network = skorch(epochs=5, record_margins=True, random_state=0).fit(X, y)
+    display = plotting.TrainingDynamicsDisplay.from_estimator(network)
+    assert len(display.lines_) == 5 and display.names[0] == "row 7"
+    np.testing.assert_allclose(
+        display.lines_[0].get_ydata(), network.margin_history_[:, 7]
+    )
+    assert display.ax_.get_ylabel() == "margin of the given label"
+
+
 def test_training_dynamics_of_chosen_rows():
     dynamics = np.arange(12.0).reshape(3, 4)
     display = plotting.TrainingDynamicsDisplay.from_dynamics(dynamics, [2, 0])
@@ -235,7 +251,7 @@ class FittedCleaner:
         self.label_issues_ = ISSUES
         self.noise_matrix_ = np.eye(3)
         self.classes_ = np.array([0, 1, 2])
-        self.training_dynamics_ = np.arange(12.0).reshape(2, 6)
+        self.margin_history_ = np.arange(12.0).reshape(2, 6)
         self.threshold = 0.35
 
 
@@ -284,6 +300,7 @@ def test_class_names_by_label_and_in_sorted_order():
         (np.full((3, 5, 6), 7, np.uint8), (5, 6, 3), 7),
         (np.full((2, 3), 1.0), (2, 3), 255),
         (np.full((2, 3), 128), (2, 3), 128),
+        (np.array([[16.0, 0.0]]), (1, 2), 255),
         (np.array([[-1.0, 3.0]]), (1, 2), 0),
         (np.array([[False, True]]), (1, 2), 0),
         (np.array([[np.nan, 1.0]]), (1, 2), 0),

@@ -226,6 +226,43 @@ def test_small_pictures_are_kept_pixel_by_pixel():
     np.testing.assert_array_equal(np.asarray(shown), X[1])
 
 
+def test_large_pictures_are_read_a_few_at_a_time():
+    class Photos:
+        shape, dtype, identity = (200, None, None, 3), np.dtype(np.uint8), ("p",)
+        row_ids = np.arange(200)
+        most = 0
+
+        def __len__(self):
+            return 200
+
+        def read(self, indices=None):
+            self.most = max(self.most, len(indices))
+            return np.zeros((len(indices), 40, 30, 3), np.uint8)
+
+    X = Photos()
+    assert len(thumbnails(X, np.arange(100), max_bytes=10**6)) == 100
+    assert X.most <= 16
+
+
+def test_numbers_are_scaled_alike_in_every_picture():
+    from io import BytesIO
+
+    from PIL import Image
+
+    X = np.linspace(-2, 2, 600)[:, None, None] * np.ones((600, 40, 50))
+    pictures = thumbnails(X, np.arange(600), max_bytes=10**7)
+    greys = [
+        np.asarray(Image.open(BytesIO(base64.b64decode(p.partition(",")[2])))).mean()
+        for p in pictures[::100]
+    ]
+    np.testing.assert_allclose(greys, 255 * np.arange(0, 600, 100) / 599, atol=2)
+
+
+def test_the_index_of_the_table_names_the_rows():
+    named = ISSUES.set_axis(list("uvwxyz"))
+    assert [s["name"] for s in summarise(named, LABELS)["suspects"]] == ["x", "y", "v"]
+
+
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingPackageError, match=r"hubclean\[report\]"):

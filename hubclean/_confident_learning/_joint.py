@@ -5,14 +5,7 @@ It imports only `hubclean._issue_engine`.
 
 import numpy as np
 
-from hubclean._issue_engine import (
-    in_threads,
-    n_threads,
-    row_blocks_of,
-    row_chunks,
-    rows_by_class,
-    summarise_rows,
-)
+from hubclean._issue_engine import confident_classes, rows_by_class, summarise_rows
 
 _LOWEST_THRESHOLD = 2e-6
 _CLOSE = 1e-6
@@ -68,56 +61,9 @@ def mean_by_class(self_confidence, order, bounds):
     return np.clip(thresholds, _LOWEST_THRESHOLD, None)
 
 
-def confident_classes(summary, pred_probs, thresholds, *, n_jobs=None):
-    """Class into which each row is counted, -1 where the model is confident of none.
-
-    A row is counted into the one class whose threshold it reaches; into the likeliest
-    class if it reaches several. Only rows whose likeliest class misses its threshold
-    while the second best of the others could reach one are read again.
-
-    Parameters
-    ----------
-    summary : RowSummary
-        From `summarise_rows`.
-    pred_probs : ndarray of float, shape (n_samples, n_classes)
-        The same probabilities.
-    thresholds : ndarray of float, shape (n_classes,)
-        From `class_thresholds`.
-    n_jobs : int or None
-        Threads; None means all cores.
-
-    Returns
-    -------
-    classes : ndarray of int32, shape (n_samples,)
-        -1 to n_classes - 1.
-    """
-    bars = thresholds - _CLOSE
-    classes = np.empty(len(summary.labels), dtype=np.int32)
-
-    def work(rows):
-        classes[rows] = _confident(summary.of(rows), pred_probs[rows], bars)
-
-    in_threads(work, row_chunks(len(classes)), n_threads(n_jobs, pred_probs.size))
-    return classes
-
-
-def _confident(summary, pred_probs, bars):
-    """Do so for some rows."""
-    labels, best_class = summary.labels, summary.best_class
-    given = summary.self_confidence >= bars[labels]
-    other = summary.best >= bars[best_class]
-    predicted = summary.predicted
-    # The likeliest class wins wherever it is confident, alone or with others.
-    sure = np.where(predicted == labels, given, other)
-    runner_up = np.where(given, labels, np.where(other, best_class, -1))
-    classes = np.where(sure, predicted, runner_up)
-    open_rows = np.flatnonzero(~sure & (summary.second >= np.nanmin(bars)))
-    for part in row_blocks_of(open_rows, pred_probs):
-        reached = pred_probs[part] >= bars
-        how_many = reached.sum(axis=1)
-        classes[part] = np.where(how_many > 1, predicted[part], reached.argmax(axis=1))
-        classes[part[how_many == 0]] = -1
-    return classes
+def confident_bars(thresholds):
+    """Probability from which a class counts as confident: just under its threshold."""
+    return thresholds - _CLOSE
 
 
 def count_joint(labels, classes, n_classes):
@@ -217,7 +163,8 @@ def confident_joint(labels, pred_probs, *, calibrate=True, n_jobs=None):
     n_classes = pred_probs.shape[1]
     order, bounds = rows_by_class(summary.labels, n_classes)
     thresholds = mean_by_class(summary.self_confidence, order, bounds)
-    classes = confident_classes(summary, pred_probs, thresholds, n_jobs=n_jobs)
+    bars = confident_bars(thresholds)
+    classes = confident_classes(summary, pred_probs, bars, n_jobs=n_jobs)
     joint = count_joint(summary.labels, classes, n_classes)
     return calibrate_joint(joint, np.diff(bounds)) if calibrate else joint
 

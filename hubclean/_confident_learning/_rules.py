@@ -14,18 +14,21 @@ import numpy as np
 
 from hubclean._confident_learning._joint import (
     calibrate_joint,
-    confident_classes,
+    confident_bars,
     count_joint,
     mean_by_class,
 )
 from hubclean._issue_engine import (
+    confident_classes,
+    in_threads,
+    n_threads,
     row_blocks_of,
     rows_by_class,
     summarise_rows,
     top_margins,
 )
 
-_TIE_BYTES = 1 << 26
+_TIE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +47,9 @@ class Evidence:
         A class with no more rows than this is left alone by the pruning rules.
     n_jobs : int or None
         Threads; None means all cores.
-    thresholds : ndarray of float, shape (n_classes,), or None
-        Class thresholds; None works them out from these rows.
+    given_thresholds : ndarray of float, shape (n_classes,), or None
+        Class thresholds that were learned before; None works them out from these
+        rows.
     """
 
     labels: np.ndarray
@@ -85,8 +89,9 @@ class Evidence:
     @cached_property
     def confident(self):
         """Confident class of each row, -1 for none; shape (n_samples,)."""
+        bars = confident_bars(self.thresholds)
         return confident_classes(
-            self.summary, self.pred_probs, self.thresholds, n_jobs=self.n_jobs
+            self.summary, self.pred_probs, bars, n_jobs=self.n_jobs
         )
 
     @cached_property
@@ -165,7 +170,8 @@ def _settle_ties(mask, evidence, tied, counts):
     """
     order, bounds = evidence.groups
     own, pred_probs = evidence.summary.self_confidence, evidence.pred_probs
-    for given in np.flatnonzero(tied.any(axis=1)):
+
+    def settle(given):
         rows = order[bounds[given] : bounds[given + 1]]
         classes = np.flatnonzero(tied[given])
         step = max(1, _TIE_BYTES // (len(rows) * pred_probs.dtype.itemsize))
@@ -175,6 +181,9 @@ def _settle_ties(mask, evidence, tied, counts):
             for column, other in enumerate(part):
                 first = np.argsort(-margins[:, column])[: counts[given, other]]
                 mask[rows[first]] = True
+
+    classes = np.flatnonzero(tied.any(axis=1))
+    in_threads(settle, classes, n_threads(evidence.n_jobs, pred_probs.size))
 
 
 def _flag_by_noise_rate(evidence, cuts):

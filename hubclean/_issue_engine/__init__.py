@@ -12,12 +12,14 @@ from hubclean._issue_engine._blocks import (
     row_chunks,
     rows_by_class,
 )
+from hubclean._issue_engine._confident_rows import confident_classes
 from hubclean._issue_engine._row_summary import RowSummary, summarise_rows
 from hubclean._issue_engine._top_margins import TopMargins, top_margins
 
 __all__ = [
     "RowSummary",
     "TopMargins",
+    "confident_classes",
     "in_threads",
     "n_threads",
     "row_blocks",

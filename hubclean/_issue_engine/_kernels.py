@@ -200,3 +200,19 @@ def mark_held(held, chosen, n_classes, first, last):
             for at in range(starts[pair], starts[pair] + sizes[pair]):
                 if not tied or margins[at] > floors[pair]:
                     chosen[rows[at]] = True
+
+
+@_compiled
+def confident(block, picked, bars, predicted, classes):
+    """Fill in the confident classes of some rows, as `_judge_by_row` does."""
+    for i in picked:
+        reached = 0
+        first = -1
+        for c in range(block.shape[1]):
+            if block[i, c] >= bars[c]:
+                reached += 1
+                if reached == 1:
+                    first = c
+                else:
+                    break
+        classes[i] = first if reached < 2 else predicted[i]

@@ -9,19 +9,27 @@ import pandas as pd
 import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
-from hubclean._confident_learning import FILTERS
-from hubclean._label_quality import SCORES
+from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
 from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._models import make_estimator
 from hubclean.cli._sources import open_data, write_table
+from hubclean.evidence import KINDS
 
 typer = require("typer", extra="cli", by="The command hubclean")
 
-_Filter = StrEnum("Filter", {name: name for name in FILTERS})
-_Score = StrEnum("Score", {name: name for name in SCORES})
+_Filter = StrEnum("Filter", {name: name for name in RULE_NAMES})
+_Score = StrEnum("Score", {name: name for name in SCORE_NAMES})
 _Framework = StrEnum(
     "Framework", {name: name for name in ("torch", "keras", "sklearn")}
 )
+
+#: Parameters that change nothing about the result.
+_NOT_TOLD = ("memory", "n_jobs", "verbose")
+
+#: Those of the cleaner.
+_DEFAULTS = HubLabelCleaner().get_params(deep=False)
+#: Share of rows from which the model is to be doubted, not the labels.
+_TOO_MANY = 0.4
 
 _DATASET = typer.Argument(
     ...,
@@ -78,13 +86,15 @@ def find(
         5, min=2, help="Folds of the out-of-sample predictions.", rich_help_panel=_RULE
     ),
     evidence: str = typer.Option(
-        "cv", help="Where the probabilities come from.", rich_help_panel=_RULE
+        "cv",
+        help=f"Where probabilities come from: {', '.join(KINDS)}; several with commas.",
+        rich_help_panel=_RULE,
     ),
     filter_by: _Filter = typer.Option(
-        "prune_by_noise_rate", help="Rule that flags rows.", rich_help_panel=_RULE
+        _DEFAULTS["filter_by"], help="Rule that flags rows.", rich_help_panel=_RULE
     ),
     score_by: _Score = typer.Option(
-        "self_confidence", help="Score of label quality.", rich_help_panel=_RULE
+        _DEFAULTS["score_by"], help="Score of label quality.", rich_help_panel=_RULE
     ),
     threshold: float = typer.Option(
         None,
@@ -172,8 +182,9 @@ find.__doc__ += "\n" + _EXAMPLE
 
 
 def _optional(evidence, cache):
-    """Parameters that are passed on only where they are asked for."""
-    optional = {} if evidence == "cv" else {"evidence": evidence}
+    """Evidence, which may be several kinds, and the cache if there is one."""
+    kinds = [kind.strip() for kind in evidence.split(",")]
+    optional = {"evidence": kinds[0] if len(kinds) == 1 else kinds}
     return optional if cache is None else {**optional, "memory": str(cache)}
 
 
@@ -206,11 +217,11 @@ def _result(dataset, data, cleaner):
         "n_rows": summary["n_rows"],
         "n_issues": summary["n_issues"],
         "n_classes": len(names),
-        "model": type(cleaner.estimator_).__name__,
+        "model": _name_of(cleaner.estimator_),
         "parameters": {
             key: value
             for key, value in cleaner.get_params(deep=False).items()
-            if isinstance(value, (str, int, float, type(None)))
+            if isinstance(value, (str, int, float)) and key not in _NOT_TOLD
         },
         "pairs": [
             {
@@ -223,11 +234,21 @@ def _result(dataset, data, cleaner):
     }
 
 
+def _name_of(model):
+    """Name of the class of a model; of a pipeline its last step."""
+    return type(model[-1] if hasattr(model, "steps") else model).__name__
+
+
 def _write(result, data, cleaner, branch, report, issues, max_suspects):
     """Write what was asked for; what was written is added to the result."""
     table = cleaner.label_issues_
     if branch is not None:
         hub = require("hubclean.hub", extra="hub", by="--branch")
+        table.attrs["hubclean"] = {
+            "dataset_version": data.version,
+            "bad_rows": list(data.source.bad_rows),
+            "parameters": {"model": result["model"], **result["parameters"]},
+        }
         result["branch"] = branch
         result["commit"] = hub.create_tensors(
             data.source, table, branch=branch, verbose=False
@@ -297,6 +318,11 @@ def _print(result):
 
 def _next_steps(result):
     """What a person does with it."""
+    if result["n_issues"] > _TOO_MANY * result["n_rows"]:
+        return [
+            "So many may say more about the model than about the labels: train it "
+            "longer (--epochs), or try another (--model)."
+        ]
     if str(result.get("report", "")).endswith((".html", ".htm")):
         return [
             f"Next: open {result['report']}, decide, and export decisions.csv. Then:",

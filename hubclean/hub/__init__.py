@@ -5,6 +5,7 @@
 """
 
 from hubclean.hub._cache import DecodedCache
+from hubclean.hub._convert import convert
 from hubclean.hub._corrections import apply_decisions
 from hubclean.hub._label_tensors import create_tensors, read_label_issues
 from hubclean.hub._memory import InMemoryDataset
@@ -20,6 +21,7 @@ __all__ = [
     "apply_decisions",
     "clean_labels",
     "clean_view",
+    "convert",
     "create_tensors",
     "open",
     "read_label_issues",

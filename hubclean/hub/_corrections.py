@@ -10,6 +10,7 @@ from hubclean._decisions import (
     digest_of,
     read_decisions,
 )
+from hubclean._labels_version import PREFIX, check_labels_version, labels_version
 from hubclean.exceptions import DatasetError
 from hubclean.hub._open import writing_store
 from hubclean.hub._reader import TensorReader, check_has_columns
@@ -78,9 +79,9 @@ def apply_decisions(dataset, decisions, branch, *, labels=None):
     check_has_columns(store, [name])
     judged = decisions.dataset_version or _version_of(dataset) or str(store.version)
     info = store.columns[name]
-    check_unchanged(store, judged)
     check_rows(decisions, store.n_rows, who="hub.apply_decisions")
     given = TensorReader(store, name, as_labels=True).read(np.arange(store.n_rows))
+    _check_judged(store, judged, given, info.class_names)
     options = {"class_names": info.class_names, "who": "hub.apply_decisions"}
     check_given_labels(decisions, given, **options)
     codes = codes_of_new_labels(decisions, given, **options)
@@ -93,6 +94,19 @@ def apply_decisions(dataset, decisions, branch, *, labels=None):
         target = branch_for_writing(store, branch)
         with target.guarded(n_bytes):
             return _write(target, name, decisions, codes, record)
+
+
+def _check_judged(store, judged, given, class_names):
+    """Refuse decisions about another version, or about other labels."""
+    if not judged.startswith(PREFIX):
+        check_unchanged(store, judged)
+        return
+    # A report that was made from arrays knows the labels only, as names or as codes.
+    if class_names and given.dtype.kind in "iu":
+        names = np.array(class_names, dtype=object)
+        if judged == labels_version(names[given]):
+            return
+    check_labels_version(judged, given, who="hub.apply_decisions")
 
 
 def _version_of(dataset):

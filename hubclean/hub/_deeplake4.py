@@ -6,19 +6,30 @@ import functools
 import json
 import os
 import re
+import warnings
 
 import numpy as np
 
 from hubclean._compat import require
 from hubclean.exceptions import DatasetChangedError, DatasetError, HubcleanError
 from hubclean.hub._contract import ColumnInfo, Commit, Version
-from hubclean.hub._disk import has_surely_room, make_sure_of_room, remove_quietly
+from hubclean.hub._disk import (
+    counters_kept,
+    has_surely_room,
+    make_sure_of_room,
+    remove_quietly,
+)
 
 _OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
 _UNION_PARTS = 100
+_OLD_FORMAT = (
+    "is in the format of Hub 2 and Deep Lake 3, which Deep Lake 4 does not open. Copy "
+    "it into the new format with hub.convert(path, new_path); or use it as it is, in "
+    "an environment with 'deeplake<4'."
+)
 
 
 def _deeplake():
@@ -50,7 +61,7 @@ class DeepLake4Store:
 
     @property
     def where(self):
-        return f"Deep Lake dataset {self._address.url!r}"
+        return self._address.where
 
     @property
     def n_rows(self):
@@ -168,14 +179,20 @@ class DeepLake4Store:
             return
         make_sure_of_room(folder, n_bytes, self.where)
         before = self.version.commit
-        yield
-        if not has_surely_room(folder) and self.version.commit != before:
-            self._remove_commit(folder)
-            raise DatasetError(
-                f"{self.where} could not be written: the disk became full meanwhile. "
-                "The commit was taken back; make room, open the dataset again, and "
-                "call again."
-            )
+        with counters_kept(folder):
+            try:
+                yield
+            except DatasetError as exc:
+                raise exc if has_surely_room(folder) else self._full() from exc
+            if not has_surely_room(folder) and self.version.commit != before:
+                self._remove_commit(folder)
+                raise self._full()
+
+    def _full(self):
+        return DatasetError(
+            f"{self.where} could not be written: the disk became full meanwhile. "
+            "The dataset is as it was; make room, open it again, and call again."
+        )
 
     def _remove_commit(self, folder):
         """Remove the entry in the log: without it, what was written is not there."""
@@ -247,6 +264,11 @@ class Address:
         reader = state["reader"]
         return cls(_absolute(reader["url"]), reader.get("params") or None)
 
+    @property
+    def where(self):
+        """For messages."""
+        return f"Deep Lake dataset {self.url!r}"
+
     def secrets(self):
         """Texts that must not be shown."""
         values = self.creds.values() if isinstance(self.creds, dict) else [self.creds]
@@ -293,14 +315,21 @@ def open_at(address, version):
 
 def store_of(dataset):
     """Store around a dataset that the caller has open, for writing through it."""
-    store = DeepLake4Store(dataset, Address.of(dataset))
-    if store.version.commit.startswith(_UNCOMMITTED):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has changes, which is told below
+        address = Address.of(dataset)
+    if dataset.version.startswith(_UNCOMMITTED):
         raise DatasetError(
-            f"{store.where} has changes that are not committed; hubclean would "
+            f"{address.where} has changes that are not committed; hubclean would "
             "judge or commit them along with its own. Call `dataset.commit()` or "
             "`dataset.rollback()` first."
         )
-    return store
+    return DeepLake4Store(dataset, address)
+
+
+def is_read_only(dataset):
+    """Whether the caller opened it so."""
+    return not hasattr(dataset, "commit")
 
 
 def _absolute(url):
@@ -316,28 +345,48 @@ def _explained(address):
     except Exception as exc:
         if isinstance(exc, HubcleanError) or not _is_deeplakes(exc):
             raise
-        text = str(exc)
+        text = str(exc).strip().strip("'").strip()
         for secret in address.secrets():
             text = text.replace(secret, "***")
-        raise DatasetError(_advice(exc, address.url, text)) from None
+        if type(exc).__name__ == "LogNotexistsError" and is_old_format(address):
+            text = _OLD_FORMAT
+        raise DatasetError(_advice(exc, address.where, text)) from None
+
+
+def is_old_format(address):
+    """Whether a dataset of Hub 2 or Deep Lake 3 lies there."""
+    try:
+        reader = _deeplake().storage.Reader(address.url, **address.options())
+        return reader.length("dataset_meta.json") > 0
+    except Exception:  # nothing there, or no access: any other format
+        return False
 
 
 def _is_deeplakes(exc):
-    return type(exc).__module__.startswith("deeplake") or isinstance(exc, RuntimeError)
+    """Whether Deep Lake raised it: its own types, and built-in ones of its core."""
+    core = (RuntimeError, KeyError, OSError, ValueError, MemoryError)
+    return type(exc).__module__.startswith("deeplake") or isinstance(exc, core)
 
 
-def _advice(exc, url, text):
+def _advice(exc, where, text):
     """Who, what came, what to do, for an error of Deep Lake."""
     name = type(exc).__name__
-    where = f"Deep Lake dataset {url!r}"
+    if text is _OLD_FORMAT:
+        return f"{where} {text}"
     if name in ("LogNotexistsError", "NotFoundError", "StorageKeyNotFound"):
         return f"{where} cannot be opened: {text} Check the path and the credentials."
     if name == "BranchNotFoundError":
         return f"{where}: {text}. See `dataset.branches.names()` for those it has."
     if name == "BranchExistsError":
         return f"{where}: {text}. Choose another name."
-    if "Access" in name or "Auth" in name or "Permission" in name:
+    if "status=403" in text or any(
+        word in name for word in ("Access", "Auth", "Permission")
+    ):
         return f"{where}: access was refused ({text}). Check the credentials."
+    if "status=404" in text:
+        return f"{where} cannot be opened: {text}. Check the path."
+    if name == "StorageNetworkConnectionError":
+        return f"{where} cannot be reached: {text}. Check the endpoint, or the network."
     return f"{where}: {name}: {text}"
 
 

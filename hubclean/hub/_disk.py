@@ -7,6 +7,7 @@ room is tried out before anything is written, and looked at again afterwards.
 
 import contextlib
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -15,6 +16,7 @@ from hubclean.exceptions import DatasetError
 #: Kept free on top of what is written: log entries, and blocks that are begun.
 MARGIN = 4 << 20
 _SURELY_ROOM = 1 << 20
+_BALLAST = 1 << 17
 
 
 def make_sure_of_room(folder, n_bytes, where):
@@ -45,6 +47,33 @@ def make_sure_of_room(folder, n_bytes, where):
             f"{where} cannot be written: {exc.strerror}. {_size(n_bytes + MARGIN)} are "
             "needed; make room, and call again. The dataset is unchanged."
         ) from exc
+
+
+@contextlib.contextmanager
+def counters_kept(folder):
+    """Put Deep Lake's counters back where a full disk left them empty.
+
+    Each branch counts its commits in a small file, which is replaced at each commit.
+    Left empty, it would let nobody commit any more. Some room is kept to put it back.
+
+    Parameters
+    ----------
+    folder : str
+        Of the dataset.
+    """
+    log = pathlib.Path(folder, "_deeplake_log")
+    counters = {path: path.read_bytes() for path in log.glob("*/next_base")}
+    with tempfile.TemporaryFile(dir=folder) as ballast:
+        _fill(ballast, _BALLAST)
+        try:
+            yield
+        finally:
+            ballast.close()
+            for path, content in counters.items():
+                if not path.read_bytes():
+                    draft = path.with_name(f"{path.name}.hubclean")
+                    draft.write_bytes(content)
+                    draft.replace(path)
 
 
 def has_surely_room(folder):

@@ -1,8 +1,9 @@
 """Decode image files on threads.
 
 Deep Lake hands out the bytes of an image file several times faster than it decodes
-it, and Pillow decodes without holding the interpreter lock. It imports nothing from
-hubclean but `hubclean._compat`.
+it, and both simplejpeg and Pillow decode without holding the interpreter lock.
+simplejpeg gives the same pixels as Pillow in about half the time. It imports only
+`hubclean._compat` and `hubclean.exceptions`.
 """
 
 import concurrent.futures
@@ -13,9 +14,13 @@ import os
 import numpy as np
 
 from hubclean._compat import require
+from hubclean.exceptions import MissingPackageError
 
 #: Pillow modes whose arrays equal what Deep Lake decodes; others are left to it.
 _SAME_AS_DEEP_LAKE = ("RGB", "L", "RGBA", "LA")
+
+_JPEG = b"\xff\xd8"
+_JPEG_COLORS = {"YCbCr": "RGB", "Gray": "GRAY", "RGB": "RGB"}
 
 #: Stands for an image in a mode that the dataset must decode itself.
 OTHER_MODE = object()
@@ -54,11 +59,16 @@ def decode_image(data):
     pixels : ndarray of uint8, or None
         None where the file is damaged, which Deep Lake itself may not notice: it
         fills in what is missing. `OTHER_MODE` where Deep Lake decodes to other
-        values than Pillow (CMYK, palettes, 16 bits).
+        values than Pillow (palettes, 1 and 16 bits).
     """
+    pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
+    if pixels is not None:
+        return pixels
     Image = require("PIL.Image", extra="hub", by="hubclean.hub")
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.mode == "CMYK":  # Deep Lake leaves part of it undefined
+                image = image.convert("RGB")
             if image.mode not in _SAME_AS_DEEP_LAKE:
                 image.load()
                 return OTHER_MODE
@@ -66,6 +76,29 @@ def decode_image(data):
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # Pillow raises SyntaxError on a broken PNG
     return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
+
+
+@functools.cache
+def _simplejpeg():
+    """Give the package, or None: Pillow does the same, more slowly."""
+    try:
+        return require("simplejpeg", extra="hub", by="hubclean.hub")
+    except MissingPackageError:
+        return None
+
+
+def _decode_jpeg(data):
+    """Pixels of a JPEG file, as Pillow decodes them; None to let Pillow do it."""
+    simplejpeg = _simplejpeg()
+    if simplejpeg is None:
+        return None
+    try:
+        colors = simplejpeg.decode_jpeg_header(data)[2]
+        if colors not in _JPEG_COLORS:
+            return None
+        return simplejpeg.decode_jpeg(data, _JPEG_COLORS[colors])
+    except ValueError:  # damaged; or a kind it does not know
+        return None
 
 
 def decode_images(blobs, n_threads):

@@ -6,8 +6,9 @@ It is the one place that knows all kinds of store.
 import os
 import sys
 
+from hubclean._compat import require
 from hubclean.exceptions import DatasetError
-from hubclean.hub import _deeplake4
+from hubclean.hub import _deeplake3, _deeplake4
 from hubclean.hub._cache import DecodedCache
 from hubclean.hub._images import default_threads
 from hubclean.hub._memory import InMemoryDataset
@@ -96,16 +97,16 @@ def reading_store(dataset, *, creds=None, branch=None, token=None):
         store = dataset._store()
         return store if branch is None else store.open_branch(branch)
     if isinstance(dataset, (str, os.PathLike)):
-        address = _deeplake4.Address(
-            _deeplake4._absolute(os.fspath(dataset)), creds, token
-        )
-        return _deeplake4.open_store(address, branch=branch)
-    if _is_deeplake4(dataset):
-        held = _deeplake4.store_of(dataset)
-        if branch is not None and branch != held.version.branch:
-            return _deeplake4.open_store(held._address, branch=branch)
-        return _deeplake4.open_at(held._address, held.version)
-    raise _not_a_dataset(dataset)
+        line = _installed_line()
+        address = line.Address(absolute(dataset), creds, token)
+        return line.open_store(address, branch=branch)
+    line = _line_of(dataset)
+    if line is None:
+        raise _not_a_dataset(dataset)
+    held = line.store_of(dataset)
+    if branch is not None and branch != held.version.branch:
+        return line.open_store(held._address, branch=branch)
+    return line.open_at(held._address, held.version)
 
 
 def writing_store(dataset, *, creds=None):
@@ -119,24 +120,40 @@ def writing_store(dataset, *, creds=None):
     if isinstance(dataset, InMemoryDataset):
         return dataset._store().writer()
     if isinstance(dataset, (str, os.PathLike)):
-        address = _deeplake4.Address(_deeplake4._absolute(os.fspath(dataset)), creds)
-        return _deeplake4.open_store(address, writable=True)
-    if _is_deeplake4(dataset):
-        store = _deeplake4.store_of(dataset)
-        if not hasattr(dataset, "commit"):
-            raise DatasetError(
-                f"{store.where} was opened read-only. Open it with `deeplake.open`, or "
-                "pass its path."
-            )
-        return store
-    raise _not_a_dataset(dataset)
+        line = _installed_line()
+        address = line.Address(absolute(dataset), creds)
+        return line.open_store(address, writable=True)
+    line = _line_of(dataset)
+    if line is None:
+        raise _not_a_dataset(dataset)
+    store = line.store_of(dataset)
+    if line.is_read_only(dataset):
+        raise DatasetError(
+            f"{store.where} was opened read-only. Open it for writing, or pass its "
+            "path."
+        )
+    return store
 
 
-def _is_deeplake4(dataset):
-    """Whether this is an open dataset of Deep Lake 4; does not import it."""
+def absolute(path):
+    """Make a local path absolute, so that it opens from any folder."""
+    path = os.fspath(path)
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _installed_line():
+    """Module for the Deep Lake that is installed."""
+    deeplake = require("deeplake", extra="hub", by="hubclean.hub")
+    return _deeplake3 if deeplake.__version__.startswith("3.") else _deeplake4
+
+
+def _line_of(dataset):
+    """Module for an open dataset, or None; imports no Deep Lake for other things."""
     deeplake = sys.modules.get("deeplake")
     kinds = [getattr(deeplake, name, None) for name in ("Dataset", "ReadOnlyDataset")]
-    return any(isinstance(kind, type) and isinstance(dataset, kind) for kind in kinds)
+    if any(isinstance(kind, type) and isinstance(dataset, kind) for kind in kinds):
+        return _installed_line()
+    return None
 
 
 def _not_a_dataset(dataset):

@@ -82,7 +82,7 @@ def from_tensors(store):
         {
             COLUMNS[0]: flags.astype(bool),
             COLUMNS[1]: quality.astype(np.float64),
-            COLUMNS[2]: _predicted(store, codes, provenance),
+            COLUMNS[2]: _predicted(store, codes.reshape(len(codes)), provenance),
         }
     )
     table.attrs["hubclean"] = {

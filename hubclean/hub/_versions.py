@@ -22,10 +22,10 @@ def check_unchanged(store, judged):
 
     Commits of `create_tensors` do not count: they touch neither data nor labels.
     """
-    judged = Version.parse(judged)
-    if judged is None or judged == store.version:
+    said, judged = judged, Version.parse(str(judged))
+    if judged == store.version:
         return
-    if judged.dataset_id == store.version.dataset_id:
+    if judged is not None and judged.dataset_id == store.version.dataset_id:
         lineage = store.lineage()
         places = [(branch, commit.id) for branch, commit in lineage]
         place = (judged.branch, judged.commit)
@@ -34,7 +34,7 @@ def check_unchanged(store, judged):
             if all(_is_harmless(commit) for _, commit in later):
                 return
     raise DatasetChangedError(
-        f"{store.where} was changed since it was judged: expected version {judged}, "
+        f"{store.where} was changed since it was judged: expected version {said}, "
         f"got {store.version}. Judge it again, and write the new table."
     )
 

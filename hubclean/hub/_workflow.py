@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from hubclean.exceptions import EstimatorError, ParameterError
 from hubclean.hub._open import open
@@ -12,6 +13,7 @@ _RUN_KWARGS = ("n_jobs", "random_state")
 _QUALITY_KWARGS = ("method", "score_by", "adjust_pred_probs")
 _OF_THE_CLEANER = ("filter_by", "frac_noise", "threshold", "score_by")
 _REPR_LENGTH = 500
+_BATCH = 256
 
 
 def clean_labels(
@@ -136,19 +138,44 @@ def _judge_by_folds(source, model, folds, verbose, params):
 
 def _judge_pretrained(source, model, params):
     """Table from the probabilities of a model as it is."""
+    pred_probs, classes = _pretrained_probs(model, source.X, source.y)
+    if classes is None:
+        classes = np.arange(pred_probs.shape[1])
+    return _judge(np.asarray(source.y), pred_probs, classes, params)
+
+
+def _pretrained_probs(model, X, y):
+    """Probabilities by a model that is used without fitting, and their classes."""
     from hubclean._adapt import as_classifier
 
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(X)), getattr(model, "classes_", None)
+    if hasattr(model, "predict_on_batch"):  # a Keras model
+        starts = range(0, len(X), _BATCH)
+        rows = [np.arange(low, min(low + _BATCH, len(X))) for low in starts]
+        outputs = [np.asarray(model.predict_on_batch(b)) for b in X.batches(rows)]
+        return _as_probs(np.concatenate(outputs)), None
     classifier = as_classifier(model, by="clean_labels")
-    if not hasattr(classifier, "predict_proba"):
+    if "keep_weights" not in getattr(classifier, "get_params", dict)():
         raise EstimatorError(
             "clean_labels: with pretrained=True, `model` must have predict_proba; got "
             f"{type(model).__name__}. Wrap it in a classifier that has it."
         )
-    pred_probs = np.asarray(classifier.predict_proba(source.X))
-    classes = getattr(classifier, "classes_", None)
-    if classes is None:
-        classes = np.arange(pred_probs.shape[1])
-    return _judge(np.asarray(source.y), pred_probs, classes, params)
+    # No epoch changes no weight: the net only learns its classes and its input.
+    net = classifier.set_params(keep_weights=True, max_epochs=0, schedule=None)
+    net.fit(X, y)
+    return _as_probs(np.asarray(net.predict_proba(X))), net.classes_
+
+
+def _as_probs(outputs):
+    """Softmax of what are logits; one output is the probability of class 1."""
+    outputs = outputs.astype(np.float64)
+    if outputs.shape[1] == 1:
+        return np.hstack([1 - outputs, outputs])
+    sums = outputs.sum(axis=1)
+    if (outputs >= 0).all() and np.allclose(sums, 1, atol=1e-3):
+        return outputs / sums[:, np.newaxis]
+    return softmax(outputs, axis=1)
 
 
 def _judge(labels, pred_probs, classes, params):

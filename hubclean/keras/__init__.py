@@ -4,7 +4,9 @@ Needs ``pip install 'hubclean[tensorflow]'``, or Keras on another backend. It im
 inwards only: nothing of hubclean's other leaves.
 """
 
-from hubclean._compat import require
+from hubclean._compat import load_deeplake_first, require
+
+load_deeplake_first()  # afterwards it would end the process
 
 for _package in ("keras", "scikeras.wrappers"):
     require(_package, extra="tensorflow", by="hubclean.keras")

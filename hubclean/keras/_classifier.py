@@ -3,36 +3,25 @@
 import contextlib
 import copy
 
-import keras
 import numpy as np
-from scikeras.wrappers import KerasClassifier as ScikerasClassifier
-from sklearn.base import clone
 from sklearn.metrics import accuracy_score
-from sklearn.utils import ClassifierTags
 from sklearn.utils.validation import check_is_fitted
 
 from hubclean._compat import _check_feature_names
 from hubclean._hooks import epochs_to_average
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
-from hubclean.keras._building import build_network, compile_kwargs, free_networks
+from hubclean.keras._building import build_network, free_networks
 from hubclean.keras._datasets import from_dataset, is_tf_dataset
 from hubclean.keras._feeding import Feed, Rows
 from hubclean.keras._labels import encode, label_array, row_weights, split_validation
+from hubclean.keras._mending import MendedClassifier
 from hubclean.keras._randomness import draw_seed, seeded
 from hubclean.keras._training import Evaluation, Margins, Watch
 
 _SAMPLE_ROWS = 64
-_SHARED = (
-    keras.Model,
-    keras.layers.Layer,
-    keras.optimizers.Optimizer,
-    keras.callbacks.Callback,
-    keras.losses.Loss,
-    keras.metrics.Metric,
-)
 
 
-class KerasClassifier(ScikerasClassifier):
+class KerasClassifier(MendedClassifier):
     """Classifier around a Keras model, for folds of any X.
 
     It is scikeras's `KerasClassifier`, mended: scikit-learn knows it for a classifier,
@@ -220,7 +209,7 @@ class KerasClassifier(ScikerasClassifier):
         if len(self.classes_) < 2:
             raise LabelsError(
                 "KerasClassifier: `y` must have at least 2 classes; got 1 class, "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_.tolist()[0]!r}."
             )
         sample = self._learn_shape(X, rows, labels)
         self.seed_ = draw_seed(self.random_state)
@@ -315,7 +304,7 @@ class KerasClassifier(ScikerasClassifier):
         hooks = self._hooks(feed, rows.n, evaluate, epochs, start)
         self.callbacks_ = _own_callbacks(self._fit_callbacks)
         self.callbacks_ += _own_callbacks(arguments.pop("callbacks", None) or [])
-        with _margins_watched(hooks["margins"], self.model_):
+        with feed.own_errors(), _margins_watched(hooks["margins"], self.model_):
             history = self.model_.fit(
                 feed.for_keras(),
                 epochs=start + epochs,
@@ -378,7 +367,8 @@ class KerasClassifier(ScikerasClassifier):
         feed = self._feed_to_predict(X, predict_params.pop("batch_size", None))
         if not feed.rows.n:
             return np.empty((0, len(self.classes_)))
-        return self._probabilities(feed.for_keras(), **predict_params)
+        with feed.own_errors():
+            return self._probabilities(feed.for_keras(), **predict_params)
 
     def predict(self, X, **predict_params):
         """Most probable labels.
@@ -464,52 +454,6 @@ class KerasClassifier(ScikerasClassifier):
             )
         return int(batch_size)
 
-    # -- what scikeras leaves broken --------------------------------------------
-
-    def _check_model_param(self):
-        """Model function that scikeras is to call."""
-        return self.model
-
-    def _get_compile_kwargs(self):
-        """Arguments of `compile` that scikeras hands to a model function."""
-        return compile_kwargs(self)
-
-    @property
-    def _random_state(self):
-        """None: scikeras seeds every global generator otherwise."""
-        return None
-
-    def __sklearn_tags__(self):
-        """Tell scikit-learn that this is a classifier."""
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = "classifier"
-        tags.classifier_tags = ClassifierTags()
-        tags.target_tags.required = True
-        tags.input_tags.sparse = True
-        tags.input_tags.three_d_array = True
-        return tags
-
-    def __sklearn_clone__(self):
-        """Unfitted twin; Keras objects are shared, for `fit` only copies them."""
-        twin = type(self)(**{k: _copied(v) for k, v in self.get_params(False).items()})
-        for name in ("_metadata_request", "_sklearn_output_config"):
-            if hasattr(self, name):
-                setattr(twin, name, copy.deepcopy(getattr(self, name)))
-        return twin
-
-    def __getstate__(self):
-        """State without live callbacks, the network as its weights."""
-        from hubclean.keras._pickling import packed
-
-        return packed(super().__getstate__())
-
-    def __setstate__(self, state):
-        """Build the network again, and give it its weights."""
-        from hubclean.keras._pickling import unpack
-
-        super().__setstate__(state)
-        unpack(self)
-
 
 @contextlib.contextmanager
 def _margins_watched(margins, network):
@@ -534,14 +478,3 @@ def _own_callbacks(callbacks):
         model = getattr(callback, "model", None)
         copies.append(copy.deepcopy(callback, {id(model): None}))
     return copies
-
-
-def _copied(value):
-    """Copy of a parameter for a clone; what belongs to Keras is shared."""
-    if isinstance(value, _SHARED) or is_tf_dataset(value) or hasattr(value, "row_ids"):
-        return value
-    if isinstance(value, dict):
-        return {key: _copied(part) for key, part in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_copied(part) for part in value)
-    return clone(value, safe=False)

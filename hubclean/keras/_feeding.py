@@ -5,8 +5,8 @@ columns; what is lazy is read ahead on threads and never held whole. TensorFlow 
 through `tf.data`, the other backends through a `keras.utils.PyDataset`.
 """
 
+import contextlib
 import math
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -19,7 +19,7 @@ from hubclean.keras._randomness import epoch_order
 
 _COPY_BYTES = 1 << 30
 _READ_AHEAD = 4
-_THREADS = 2
+READ_THREADS = 2
 
 
 class Rows:
@@ -173,28 +173,39 @@ class Feed:
         self.seed = seed
         self.shuffle = shuffle
         self.steps = math.ceil(len(self.positions) / batch_size)
+        self.failure = None
+        self.on_start = None
         self.start(0)
 
     def start(self, epoch):
         """Take up the order of an epoch; Keras may begin an iteration for nothing."""
         self.order = epoch_order(len(self.positions), self.seed, epoch, self.shuffle)
+        if self.on_start is not None:
+            self.on_start(self.order)
 
     def batch(self, taken):
-        """The batch of some of the positions that take part."""
-        rows = self.rows.read(self.positions[taken])
+        """Make the batch of some of the positions that take part."""
+        try:
+            rows = self.rows.read(self.positions[taken])
+        except Exception as exc:
+            self.failure = exc
+            raise
         return (rows, *(column[taken] for column in self.columns))
 
-    def part(self, index):
-        """Take the positions of a batch of the epoch."""
-        return self.order[index * self.batch_size :][: self.batch_size]
+    def numbered(self, step):
+        """Make a batch of the epoch, counted from 0."""
+        start = int(step) * self.batch_size
+        return self.batch(self.order[start : start + self.batch_size])
 
-    def epoch(self):
-        """Go through the batches of the epoch; lazy rows are read ahead."""
-        parts = list(map(self.part, range(self.steps)))
-        if not self.rows.lazy:
-            yield from map(self.batch, parts)
-            return
-        yield from _read_ahead(self.batch, parts)
+    @contextlib.contextmanager
+    def own_errors(self):
+        """Let an error while reading through as it was, not as TensorFlow wraps it."""
+        try:
+            yield
+        except Exception:
+            if self.failure is None:
+                raise
+            raise self.failure from None
 
     def for_keras(self):
         """What `keras.Model.fit` and `predict` take as x."""
@@ -205,35 +216,36 @@ class Feed:
         return FeedSequence(self)
 
 
-def _read_ahead(read, parts):
-    """Yield read(part) for each part in turn, some of them ahead, on threads."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="hubclean-read") as threads:
-        waiting = deque()
-        try:
-            for part in parts:
-                waiting.append(threads.submit(read, part))
-                if len(waiting) >= _READ_AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 class FeedSequence(keras.utils.PyDataset):
-    """A feed for the backends other than TensorFlow."""
+    """A feed for the backends other than TensorFlow; lazy batches are read ahead.
+
+    Keras's own threads would do that too, but begin each epoch with what they read
+    before it, when Keras only looked at a batch to build the network.
+    """
 
     def __init__(self, feed):
-        threads = _THREADS if feed.rows.lazy else 1
-        super().__init__(workers=threads, max_queue_size=_READ_AHEAD)
+        super().__init__()
         self.feed = feed
+        self.waiting = {}
+        self.threads = ThreadPoolExecutor(READ_THREADS) if feed.rows.lazy else None
+        feed.on_start = self._forget
 
     def __len__(self):
         return self.feed.steps
 
     def __getitem__(self, index):
-        return self.feed.batch(self.feed.part(index))
+        if self.threads is None:
+            return self.feed.numbered(index)
+        for step in range(index, min(index + _READ_AHEAD, self.feed.steps)):
+            if step not in self.waiting:
+                self.waiting[step] = self.threads.submit(self.feed.numbered, step)
+        return self.waiting.pop(index).result()
+
+    def _forget(self, order):
+        """Drop what was read in the order of another epoch."""
+        for future in self.waiting.values():
+            future.cancel()
+        self.waiting.clear()
 
 
 def is_copied(rows):

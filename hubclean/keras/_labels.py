@@ -50,8 +50,9 @@ def encode(labels, classes):
     codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
     unknown = classes[codes] != labels
     if np.any(unknown):
+        label = labels[unknown][:1].tolist()[0]
         raise LabelsError(
-            f"KerasClassifier: `y` has the label {labels[unknown][0]!r}, which is "
+            f"KerasClassifier: `y` has the label {label!r}, which is "
             f"none of the {len(classes)} classes. Name all of them in `classes` of the "
             "first call of partial_fit, or call fit."
         )

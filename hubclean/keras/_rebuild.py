@@ -51,9 +51,9 @@ def fresh_model(model):
     except Exception as exc:  # get_config and from_config run anyone's code
         raise EstimatorError(
             f"KerasClassifier: the model {model.name!r} cannot be rebuilt from its "
-            f"config with fresh weights for each fold ({_first_line(exc)}). {_REMEDY} Or give "
-            f"{type(model).__name__} a get_config that returns the arguments of its "
-            "constructor."
+            f"config with fresh weights for each fold ({_first_line(exc)}). "
+            f"{_REMEDY} Or give {type(model).__name__} a get_config that returns the "
+            "arguments of its constructor."
         ) from exc
     _check_separate(model, fresh)
     _check_same(model, fresh)
@@ -147,7 +147,8 @@ def _check_same(model, fresh):
     mine, theirs = _all_layers(fresh), _all_layers(model)
     same = len(mine) == len(theirs) or model.built  # some are made while building
     same &= all(map(_alike, theirs, mine)) if len(mine) == len(theirs) else True
-    same &= _settings(model) == _settings(fresh)
+    old, new = _settings(model), _settings(fresh)
+    same &= all(old[name] == new[name] for name in old.keys() & new.keys())
     if not same:
         raise _not_the_same(model)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hubclean.keras._feeding import is_copied
+from hubclean.keras._feeding import READ_THREADS, is_copied
 
 
 def dataset_of(feed):
@@ -21,33 +21,45 @@ def dataset_of(feed):
     Returns
     -------
     dataset : tf.data.Dataset
-        Every iteration is one epoch.
+        Every iteration is one epoch, in the order that the feed has by then.
     """
-    data = _gathered(feed) if is_copied(feed.rows) else _generated(feed)
-    data = data.apply(tf.data.experimental.assert_cardinality(feed.steps))
+    steps = tf.data.Dataset.range(feed.steps)
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )
-    return data.with_options(options).prefetch(2)
+    batches = _gathered(steps, feed) if is_copied(feed.rows) else _read(steps, feed)
+    return batches.with_options(options).prefetch(2)
 
 
-def _gathered(feed):
-    """Batches gathered inside TensorFlow from tensors; only orders come from Python."""
+def _gathered(steps, feed):
+    """Batches gathered inside TensorFlow from tensors; only the order is Python's."""
     tensors = tuple(map(tf.convert_to_tensor, _arrays(feed)))
-    orders = tf.data.Dataset.from_generator(
-        lambda: iter([feed.order]),
-        output_signature=tf.TensorSpec((len(feed.positions),), tf.int64),
-    )
-    batches = orders.flat_map(
-        lambda order: tf.data.Dataset.from_tensor_slices(order).batch(feed.batch_size)
-    )
-    return batches.map(
-        lambda taken: tuple(tf.gather(tensor, taken) for tensor in tensors),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    order = tf.Variable(feed.order, trainable=False)
+    feed.on_start = order.assign
+    size = feed.batch_size
+
+    def batch(step):
+        taken = order[step * size : (step + 1) * size]
+        return tuple(tf.gather(tensor, taken) for tensor in tensors)
+
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _read(steps, feed):
+    """Batches made in Python; lazy ones are read ahead on threads."""
+    sample = feed.batch(np.arange(min(1, len(feed.positions))))
+    dtypes = [_dtype(array) for array in sample]
+
+    def batch(step):
+        parts = tf.numpy_function(feed.numbered, [step], dtypes)
+        for part, array in zip(parts, sample, strict=True):
+            part.set_shape((None, *array.shape[1:]))
+        return tuple(parts)
+
+    threads = READ_THREADS if feed.rows.lazy else 1
+    return steps.map(batch, num_parallel_calls=threads, deterministic=True)
 
 
 def _arrays(feed):
@@ -60,19 +72,9 @@ def _arrays(feed):
     return (array, *feed.columns)
 
 
-def _generated(feed):
-    """Batches made in Python."""
-    sample = feed.batch(np.arange(min(1, len(feed.positions))))
-    return tf.data.Dataset.from_generator(
-        feed.epoch,
-        output_signature=tuple(map(_spec, sample)),
-    )
-
-
-def _spec(array):
-    """Type of a batch like this one, of any length."""
-    dtype = tf.string if array.dtype == object else tf.as_dtype(array.dtype)
-    return tf.TensorSpec((None, *array.shape[1:]), dtype)
+def _dtype(array):
+    """TensorFlow's type of an array."""
+    return tf.string if array.dtype == object else tf.as_dtype(array.dtype)
 
 
 class Tape:

@@ -122,6 +122,10 @@ class Margins(keras.callbacks.Callback):
         del network.train_step, network.compute_metrics
         network.train_function = None
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Forget what Keras passed through to build the network."""
+        self._tape.read()
+
     def on_epoch_end(self, epoch, logs=None):
         """Put the margins of the epoch in the order of the rows."""
         values = self._tape.read()

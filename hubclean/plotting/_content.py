@@ -74,16 +74,17 @@ def check_kind(kind, X, by):
     return kind
 
 
-def as_images(rows):
+def as_images(rows, limits=None):
     """Rows as pictures that Matplotlib and Pillow show as they are.
 
-    Channels may come first or last. Numbers that are not uint8 are scaled together:
-    0 to 1 where they lie there, else from their lowest to their highest.
+    Channels may come first or last. Numbers that are not uint8 are scaled together.
 
     Parameters
     ----------
     rows : array-like of shape (n_rows, height, width[, channels]), or list of images
         Images, which may differ in size.
+    limits : tuple of float, default=None
+        What becomes black and white, as `pixel_limits` gives it; None finds it here.
 
     Returns
     -------
@@ -92,15 +93,31 @@ def as_images(rows):
     arrays = [_channels_last(np.asarray(row)) for row in rows]
     if all(array.dtype == np.uint8 for array in arrays):
         return arrays
-    low = min((float(np.nanmin(a)) for a in arrays if a.size), default=0.0)
-    high = max((float(np.nanmax(a)) for a in arrays if a.size), default=1.0)
-    if 0.0 <= low and high <= 1.0:
-        low, high = 0.0, 1.0
-    elif 0.0 <= low and 1.0 < high <= 255.0:
-        low, high = 0.0, 255.0
+    low, high = pixel_limits(arrays) if limits is None else limits
     span = (high - low) or 1.0
     scaled = (np.nan_to_num((a.astype(float) - low) / span) for a in arrays)
     return [(255 * np.clip(a, 0, 1) + 0.5).astype(np.uint8) for a in scaled]
+
+
+def pixel_limits(arrays):
+    """Values that become black and white.
+
+    They are 0 and 1 where the numbers lie between, 0 and 255 where they look like
+    bytes, else the lowest (or 0) and the highest.
+
+    Examples
+    --------
+    >>> pixel_limits([np.array([[0.0, 0.5]])]), pixel_limits([np.array([[3, 16]])])
+    ((0.0, 1.0), (0.0, 16.0))
+    """
+    arrays = [np.asarray(array) for array in arrays]
+    low = min((float(np.nanmin(a)) for a in arrays if a.size), default=0.0)
+    high = max((float(np.nanmax(a)) for a in arrays if a.size), default=1.0)
+    if low < 0:
+        return low, high
+    if high <= 1:
+        return 0.0, 1.0
+    return (0.0, 255.0) if 128 <= high <= 255 else (0.0, high)
 
 
 def _channels_last(image):

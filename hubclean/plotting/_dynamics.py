@@ -14,6 +14,8 @@ from hubclean.plotting._figure import (
     shorten,
 )
 
+_LOWEST = 5  # rows that are shown when none are chosen
+
 
 class TrainingDynamicsDisplay:
     """What the model thought of the given label of some rows, epoch by epoch.
@@ -47,16 +49,16 @@ class TrainingDynamicsDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, X=None, y=None, *, rows=None, ax=None, **kwargs):
-        """Draw for a cleaner fitted with ``evidence="dynamics"``.
+        """Draw the margins that a network recorded while it was trained.
 
         Parameters
         ----------
-        estimator : HubLabelCleaner
-            Fitted cleaner with `training_dynamics_`.
+        estimator : TorchClassifier or KerasClassifier
+            Fitted with ``record_margins=True``, so that it has `margin_history_`.
         X, y : ignored
             For consistency with the other displays.
         rows : array-like of int, default=None
-            Rows to show; None shows the five with the lowest quality.
+            Rows to show; None shows the five with the lowest mean margin.
         ax : matplotlib Axes, default=None
             Where to draw.
         **kwargs : dict
@@ -66,17 +68,18 @@ class TrainingDynamicsDisplay:
         -------
         display : TrainingDynamicsDisplay
         """
-        dynamics = getattr(estimator, "training_dynamics_", None)
-        if dynamics is None:
+        history = getattr(estimator, "margin_history_", None)
+        if history is None:
             raise ValidationError(
-                f"{cls.__name__}: `estimator` must be a fitted cleaner with "
-                f"`training_dynamics_`; got {type(estimator).__name__} without. Fit it "
-                "with evidence='dynamics', or use from_dynamics."
+                f"{cls.__name__}: `estimator` must be a network that was fitted with "
+                f"record_margins=True; got {type(estimator).__name__} without "
+                "`margin_history_`. Set it and fit again, or use from_dynamics."
             )
+        history = np.asarray(history, dtype=float)
         if rows is None:
-            quality = np.asarray(estimator.label_issues_["label_quality"], dtype=float)
-            rows = np.argsort(quality, kind="stable")[:5]
-        return cls.from_dynamics(dynamics, rows, ax=ax, **kwargs)
+            rows = np.argsort(_mean(history), kind="stable")[:_LOWEST]
+        kwargs.setdefault("value_name", "margin of the given label")
+        return cls.from_dynamics(history, rows, ax=ax, **kwargs)
 
     @classmethod
     def from_dynamics(cls, dynamics, rows, *, names=None, ax=None, **kwargs):
@@ -145,3 +148,9 @@ class TrainingDynamicsDisplay:
         ax.legend(frameon=False, fontsize="small")
         quiet_frame(ax)
         return self
+
+
+def _mean(history):
+    """Mean of each row over the epochs in which it was trained on."""
+    known = ~np.isnan(history)
+    return np.where(known, history, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -74,6 +74,7 @@ class DatasetColumn:
         self.dataset = dataset
         self.row_ids = np.arange(len(dataset)) if row_ids is None else row_ids
         self.token = token or _token(dataset)
+        self._row_type = None
 
     @property
     def identity(self):
@@ -83,7 +84,7 @@ class DatasetColumn:
     @property
     def shape(self):
         """Number of rows, and the shape of the first one."""
-        return (len(self), *(self._first().shape if len(self) else ()))
+        return (len(self), *self._type()[0])
 
     @property
     def ndim(self):
@@ -93,10 +94,14 @@ class DatasetColumn:
     @property
     def dtype(self):
         """Type of one element of the first row."""
-        return self._first().dtype if len(self) else np.dtype(float)
+        return self._type()[1]
 
-    def _first(self):
-        return np.asarray(_input(self.dataset[int(self.row_ids[0])]))
+    def _type(self):
+        """Shape and dtype of the first row of the dataset, which is read once."""
+        if self._row_type is None:
+            row = np.asarray(_input(self.dataset[0]))
+            self._row_type = row.shape, row.dtype
+        return self._row_type
 
     def __len__(self):
         return len(self.row_ids)
@@ -105,7 +110,9 @@ class DatasetColumn:
         if isinstance(index, tuple):
             index = index[0]
         row_ids = np.atleast_1d(self.row_ids[index])
-        return DatasetColumn(self.dataset, row_ids, self.token)
+        subset = type(self)(self.dataset, row_ids, self.token)
+        subset._row_type = self._row_type
+        return subset
 
     def read(self, indices=None):
         """Rows at these positions; a 1-D array of objects where shapes differ."""

@@ -75,6 +75,11 @@ class BatchDataset(torch.utils.data.Dataset):
         """Fetch the batch of these rows."""
         indices = np.asarray(indices, dtype=np.int64)
         rows = self.rows.read(indices)
+        if len(rows) != len(indices):
+            raise ParameterError(
+                f"skorch: X must give as many rows as it is asked for; it gave "
+                f"{len(rows)} for a batch of {len(indices)}. Mend its read()."
+            )
         if self.transform is None:
             inputs = as_batch(rows, self.resize)
         else:

@@ -1,5 +1,9 @@
-"""The prototype's factory, and what wraps a bare module."""
+"""The two doors to the adapter: `skorch` and `as_estimator`."""
 
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from hubclean.exceptions import EstimatorError
 from hubclean.pytorch._net import TorchClassifier
 
 
@@ -18,9 +22,82 @@ def skorch(
     labels="labels",
     **skorch_params,
 ):
-    """Classifier around a PyTorch module, ready for folds."""
+    """Make a classifier of a PyTorch module, for `HubLabelCleaner` and scikit-learn.
+
+    Every `fit` starts from fresh weights, so folds learn nothing of each other, and
+    one ``random_state`` gives one answer on a CPU, however many jobs there are.
+
+    Parameters
+    ----------
+    dataset : source, map-style dataset, pair (X, y), or None
+        What `fit` trains on when it is called without X and y.
+    module : torch.nn.Module class or instance, callable, str or None
+        A class or function is called with the parameters ``module__...``. An instance
+        is copied, and the copy's weights are drawn anew. A name, "resnet18" or
+        "timm/resnet18", is a model of torchvision or timm with a head for the classes
+        of `y`. None is a small network sized from the data: a residual one for
+        images, a multilayer perceptron for rows of numbers. Outputs are logits or
+        probabilities, one per class.
+    criterion : torch loss class or instance, or None
+        None is the cross-entropy. It gets logits.
+    optimizer : torch.optim.Optimizer class or None
+        None is AdamW, with a learning rate that rises to ``lr`` (0.01) and falls to
+        zero in one cycle.
+    epochs : int
+        Times the network goes through the rows.
+    batch_size : int
+        Rows of a batch; -1 takes all in one.
+    transform : callable, dict or None
+        Applied to every row, an array as it is stored, while training and, unless
+        ``transform_valid`` is given, while predicting. It may give a tensor (channels
+        first), an array or a PIL image (channels last). A dict gives it under the
+        name of `images`, as in ``{"images": resize, "labels": None}``; what it has
+        under the name of `labels` is applied to every label.
+    shuffle : bool
+        Whether epochs go through the rows in random order.
+    valid_dataset : source, map-style dataset, pair (X, y), or None
+        Rows whose loss is measured after every epoch, as ``valid_loss`` and
+        ``valid_acc``, for skorch's ``EarlyStopping`` for example.
+    device : str, torch.device or None
+        "auto" is a GPU where there is one; folds are dealt out where there are more.
+        None is the CPU. After `fit` and `predict_proba` the module is on the CPU, and
+        the memory of the GPU is given back.
+    images, labels : str
+        Names of the tensors of images and labels, as `transform` has them.
+    **skorch_params : dict
+        Further parameters. Those of `skorch.NeuralNetClassifier`: ``lr``,
+        ``callbacks``, ``train_split``, ``module__...``, ``optimizer__...``,
+        ``criterion__...``, ``iterator_train__num_workers`` (processes that fetch
+        batches), ``compile=True``. Those of hubclean: ``random_state``;
+        ``transform_valid``; ``resize`` (side of the squares that images become);
+        ``pretrained`` (whether a named model has the weights of its library);
+        ``features`` (name of a model, or a module: its outputs are computed once for
+        every row, and a linear model is trained on them); ``keep_weights`` (start
+        every fold from the weights of the instance, which then must come from other
+        data); ``schedule`` ("one_cycle", None, or "auto", which is one cycle without
+        `optimizer`); ``amp`` (True, "bfloat16" or "float16": mixed precision);
+        ``num_threads`` (of the CPU, 1: folds side by side with ``n_jobs`` use the
+        cores better, and sums over more threads differ in the last bits; None leaves
+        it to torch); ``read_threads`` (that fetch batches ahead of the training, 1);
+        ``record_margins``, ``average_epochs`` and ``fold`` (see `hubclean._hooks`).
+
+    Returns
+    -------
+    classifier : TorchClassifier
+        Unfitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.repeat([[0.0, 1.0], [1.0, 0.0]], 40, axis=0)
+    >>> y = np.repeat(["cat", "dog"], 40)
+    >>> classifier = skorch(epochs=5, random_state=0).fit(X, y)
+    >>> classifier.predict(X[[0, -1]])
+    array(['cat', 'dog'], dtype='<U3')
+    """
     return TorchClassifier(
         module,
+        dataset=dataset,
         criterion=criterion,
         optimizer=optimizer,
         max_epochs=epochs,
@@ -36,16 +113,34 @@ def skorch(
 
 
 def as_estimator(module):
-    """Wrap a bare module for `HubLabelCleaner`.
+    """Classifier around what was handed to a cleaner as its estimator.
 
     Parameters
     ----------
-    module : torch.nn.Module class or instance
-        With one output per class.
+    module : torch.nn.Module class or instance, or skorch.NeuralNetClassifier
+        With one output per class. A net of skorch's own stays as it is.
 
     Returns
     -------
-    classifier : TorchClassifier
-        With the defaults of `skorch`.
+    classifier : skorch.NeuralNetClassifier
+        Unfitted; with the defaults of `skorch` around a module.
+
+    Raises
+    ------
+    EstimatorError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> as_estimator(nn.Linear(4, 3)).max_epochs
+    10
     """
-    return skorch(module=module)
+    if isinstance(module, NeuralNetClassifier):
+        return module
+    is_class = isinstance(module, type) and issubclass(module, nn.Module)
+    if is_class or isinstance(module, nn.Module):
+        return skorch(module=module)
+    raise EstimatorError(
+        "hubclean.pytorch: expected a torch.nn.Module or a NeuralNetClassifier of "
+        f"skorch; got {type(module).__module__}.{type(module).__name__}."
+    )

@@ -51,8 +51,9 @@ def encode(labels, classes):
     codes = order[np.minimum(places, len(classes) - 1)]
     unknown = np.asarray(classes)[codes] != labels
     if unknown.any():
+        label = labels[unknown].tolist()[0]
         raise LabelsError(
-            f"skorch: `y` has the label {labels[unknown][0]!r}, which is none of the "
+            f"skorch: `y` has the label {label!r}, which is none of the "
             f"{len(classes)} classes. Leave `classes` out, or name all of them."
         )
     return codes

@@ -58,7 +58,9 @@ class TrainingLoop(NeuralNetClassifier):
             self.recorder_.start_epoch()
         if self.lr_steps_ is None and self._scheduled():
             per_epoch = len(BatchOrder(len(dataset_train), self.batch_size))
-            self.lr_steps_ = one_cycle(per_epoch * self.max_epochs, self._peak_lr())
+            self.lr_steps_ = one_cycle(
+                per_epoch * self.planned_epochs_, self._peak_lr()
+            )
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Set the learning rate of the step."""
@@ -91,6 +93,8 @@ class TrainingLoop(NeuralNetClassifier):
         with torch.no_grad():
             output = self.infer(inputs, **fit_params)
             loss = self.get_loss(output, codes, X=inputs, training=False)
+        correct = (output.argmax(1) == codes).float().mean()
+        self.history.record_batch("valid_acc", correct.item())
         return {"loss": loss, "y_pred": output}
 
     def _no_number(self, loss):
@@ -157,6 +161,7 @@ class TrainingLoop(NeuralNetClassifier):
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring(name="valid_loss")),
+            ("valid_acc", PassthroughScoring(name="valid_acc", lower_is_better=False)),
             ("print_log", PrintLog()),
         ]
 
@@ -207,16 +212,16 @@ class TrainingLoop(NeuralNetClassifier):
     def _on_device(self):
         """Module and loss on the device inside the block, on the CPU after it."""
         parts = [p for p in (self.module_, self.criterion_) if isinstance(p, nn.Module)]
-        away = self.device_.type != "cpu"
-        nested = any(p.device == self.device_ for p in self.module_.parameters())
-        if not away or nested:
+        if self.device_.type == "cpu" or getattr(self, "is_placed_", False):
             yield
             return
         try:
+            self.is_placed_ = True
             self._move(parts, self.device_)
             yield
         finally:
             self._move(parts, "cpu")
+            self.is_placed_ = False
             give_memory_back(self.device_)
 
     def _move(self, parts, device):

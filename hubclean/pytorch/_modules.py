@@ -158,7 +158,8 @@ def try_module(module, batch, plan, n_classes):
             f"skorch: `module` {type(module).__name__} must have {n_classes} outputs, "
             f"one per class of `y`; for {len(batch)} rows it gave the shape "
             f"{tuple(output.shape)}. Change its last layer to {n_classes} outputs (2 "
-            "for two classes, not 1)."
+            "for two classes, not 1), or, if these rows lack some classes, name all "
+            "of them with `classes`."
         )
     return are_probabilities(output)
 

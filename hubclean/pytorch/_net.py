@@ -1,9 +1,12 @@
 """The skorch classifier that feeds whole batches and ends as scikit-learn expects."""
 
 import contextlib
+import copy
+from numbers import Integral
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from hubclean._out_of_sample import draw_seed, random_generator
 from hubclean.exceptions import (
@@ -24,8 +27,9 @@ from hubclean.pytorch._randomness import Randomness, device_seed, seeded, thread
 from hubclean.pytorch._recording import HeldOutRecorder, MarginRecorder
 from hubclean.pytorch._tensors import plan_input, prepare
 
-_TRIED_ROWS = 64
-_DEFAULT_LR = 0.01
+_SIZING_ROWS = 64
+_PLAIN = {"dataset", "valid_dataset", "transform", "transform_valid", "features"}
+_SHARED = {"dataset", "valid_dataset", "module", "features"}
 
 
 class TorchClassifier(TrainingLoop):
@@ -73,7 +77,7 @@ class TorchClassifier(TrainingLoop):
         random_state=None,
         fold=None,
         record_margins=False,
-        average_epochs=0.5,
+        average_epochs=0.4,
         schedule="auto",
         pretrained=None,
         features=None,
@@ -86,20 +90,6 @@ class TorchClassifier(TrainingLoop):
         labels="labels",
         **kwargs,
     ):
-        super().__init__(
-            module,
-            criterion=criterion,
-            optimizer=optimizer,
-            lr=lr,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            train_split=train_split,
-            callbacks=callbacks,
-            verbose=verbose,
-            device=device,
-            dataset=dataset,
-            **kwargs,
-        )
         self.transform = transform
         self.transform_valid = transform_valid
         self.shuffle = shuffle
@@ -118,6 +108,27 @@ class TorchClassifier(TrainingLoop):
         self.read_threads = read_threads
         self.images = images
         self.labels = labels
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            train_split=train_split,
+            callbacks=callbacks,
+            verbose=verbose,
+            device=device,
+            dataset=dataset,
+            **kwargs,
+        )
+
+    def __setattr__(self, name, value):
+        # A transform or a feature network may be a module; skorch must not train it.
+        if name in _PLAIN:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def fit(self, X=None, y=None, *, evaluate=None, **fit_params):
         """Train a network with fresh weights.
@@ -152,17 +163,29 @@ class TorchClassifier(TrainingLoop):
                 "fold to the next has seen the rows it is to judge. Call partial_fit "
                 "to go on training."
             )
-        self.seed_ = draw_seed(random_generator(self.random_state))
+        self._start()
+        rows, labels = self._rows_and_labels(self.dataset if X is None else X, y)
+        self._fit_rows(rows, labels, None, evaluate, fit_params)
+        return self
+
+    def _start(self):
+        """Choose seed and device of a training that starts from nothing."""
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = draw_seed(random_generator(seed))
+        self.seed_ = int(seed)
         self.randomness_ = Randomness(self.seed_)
         self.device_ = choose_device(self.device, self.fold)
-        rows, labels = self._rows_and_labels(self.dataset if X is None else X, y)
-        self._learn_classes(labels)
+
+    def _fit_rows(self, rows, labels, classes, evaluate, fit_params):
+        """Make the network for these rows, and train it."""
+        self._learn_classes(labels if classes is None else classes)
         dataset = self.get_dataset(rows, encode(labels, self.classes_))
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self.tried_rows_ = self._some_rows(rows)
             self.initialize()
+            del self.tried_rows_
             self._train(dataset, evaluate, fit_params)
-        return self
 
     def partial_fit(self, X, y=None, classes=None, *, evaluate=None, **fit_params):
         """Go on training, with the weights as they are.
@@ -180,9 +203,10 @@ class TorchClassifier(TrainingLoop):
             Fitted.
         """
         if not self.initialized_:
-            if classes is not None and self.classes is None:
-                self.classes = np.unique(classes)
-            return self.fit(X, y, evaluate=evaluate, **fit_params)
+            self._start()
+            rows, labels = self._rows_and_labels(X, y)
+            self._fit_rows(rows, labels, classes, evaluate, fit_params)
+            return self
         rows, labels = self._rows_and_labels(X, y)
         dataset = self.get_dataset(rows, encode(labels, self.classes_))
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
@@ -190,16 +214,21 @@ class TorchClassifier(TrainingLoop):
         return self
 
     def _rows_and_labels(self, X, y):
-        """Rows and labels, which a source or a dataset of pairs brings along."""
-        if y is None and hasattr(X, "X") and hasattr(X, "y"):
+        """Rows and labels, which a source, a pair or a dataset of pairs brings."""
+        if y is None and isinstance(X, tuple) and len(X) == 2:
+            X, y = X
+        elif y is None and hasattr(X, "X") and hasattr(X, "y"):
             X, y = X.X, X.y
         elif y is None and is_map_dataset(X):
             y = labels_of(X)
         elif y is None:
             raise ParameterError(
-                "skorch: fit needs `y`, unless X is a dataset of (input, label) pairs."
+                "skorch: fit needs X and `y`, or a dataset of (input, label) pairs as "
+                f"X or as `dataset`; got {type(X).__name__} without `y`."
             )
         rows = self._rows(X)
+        if isinstance(self.transform, dict) and self.transform.get(self.labels):
+            y = [self.transform[self.labels](label) for label in np.asarray(y)]
         return rows, label_array(y, len(rows))
 
     def _rows(self, X):
@@ -227,12 +256,13 @@ class TorchClassifier(TrainingLoop):
         if len(self.classes_) < 2:
             raise LabelsError(
                 "skorch: `y` must have at least 2 classes; got 1 class, "
-                f"{self.classes_[0]!r}."
+                f"{self.classes_.tolist()[0]!r}."
             )
 
     def _some_rows(self, rows):
         """A few rows spread over the data, to size and try the network with."""
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), _TRIED_ROWS)).astype(int)
+        count = min(len(rows), 2 if self.module is not None else _SIZING_ROWS)
+        chosen = np.linspace(0, len(rows) - 1, count).astype(int)
         return self._dataset(rows, None, training=False).__getitems__(chosen)[0]
 
     def _dataset(self, rows, codes, training):
@@ -252,12 +282,14 @@ class TorchClassifier(TrainingLoop):
 
     def _train(self, dataset, evaluate, fit_params):
         """Run the epochs, write down what is asked for, leave the module on the CPU."""
-        epochs = fit_params.get("epochs") or self.max_epochs
+        self.planned_epochs_ = fit_params.get("epochs") or self.max_epochs
         self.recorder_ = MarginRecorder(len(dataset)) if self.record_margins else None
         self.held_out_ = None
         if evaluate is not None:
             rows = self._rows(evaluate)
-            self.held_out_ = HeldOutRecorder(rows, epochs, self.average_epochs)
+            self.held_out_ = HeldOutRecorder(
+                rows, self.planned_epochs_, self.average_epochs
+            )
         self.lr_steps_ = None
         self.start_precision()
         with self._on_device():
@@ -271,6 +303,16 @@ class TorchClassifier(TrainingLoop):
             self.margin_history_ = self.recorder_.history()
             self.margins_ = self.recorder_.mean()
         del self.recorder_, self.held_out_, self.lr_steps_
+
+    def __sklearn_clone__(self):
+        """Clone without copying data, which no fit changes, nor the module."""
+        params = self.get_params(deep=False)
+        for name in set(params) - _SHARED:
+            params[name] = clone(params[name], safe=False)
+        twin = type(self)(**params)
+        if hasattr(self, "_metadata_request"):
+            twin._metadata_request = copy.deepcopy(self._metadata_request)
+        return twin
 
     def predict_proba(self, X):
         """Probabilities of the classes.
@@ -313,10 +355,7 @@ class TorchClassifier(TrainingLoop):
         """Training and validation data; `valid_dataset` before skorch's split."""
         if self.valid_dataset is None:
             return super().get_split_datasets(X, y, **fit_params)
-        pair = isinstance(self.valid_dataset, tuple) and len(self.valid_dataset) == 2
-        rows, labels = self._rows_and_labels(
-            *(self.valid_dataset if pair else (self.valid_dataset, None))
-        )
+        rows, labels = self._rows_and_labels(self.valid_dataset, None)
         codes = encode(labels, self.classes_)
         return X, self._dataset(rows, codes, training=False)
 

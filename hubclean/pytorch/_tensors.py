@@ -8,10 +8,20 @@ the arithmetic is.
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from hubclean.exceptions import ParameterError
 
 _CHANNEL_COUNTS = (1, 3, 4)
+#: Layers that take images (n, channels, height, width).
+_PLANAR = (
+    nn.Conv2d,
+    nn.BatchNorm2d,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)
 
 
 @dataclass(frozen=True)
@@ -60,11 +70,11 @@ def plan_input(batch, *, module=None, from_transform=False, resize=None):
     >>> plan_input(torch.zeros(2, 8, 8, 3, dtype=torch.uint8)).layout
     'channels_last'
     """
-    convolution = _first(module, torch.nn.Conv2d)
-    if module is not None and convolution is None:
-        embeds = _first(module, (torch.nn.Embedding, torch.nn.EmbeddingBag)) is not None
+    planar = _first(module, _PLANAR)
+    if module is not None and planar is None:
+        embeds = _first(module, (nn.Embedding, nn.EmbeddingBag)) is not None
         return InputPlan(tokens=embeds and not batch.is_floating_point())
-    channels = None if convolution is None else convolution.in_channels
+    channels = getattr(planar, "in_channels", getattr(planar, "num_features", None))
     if batch.ndim == 3:
         return InputPlan("grey", channels, side=resize)
     if batch.ndim != 4:
@@ -148,7 +158,7 @@ def _with_channels(batch, wanted):
     if have == 4 and wanted == 3:
         return batch[:, :3]
     raise ParameterError(
-        f"skorch: the first convolution of `module` takes {wanted} channels; the "
+        f"skorch: the first layer of `module` takes {wanted} channels; the "
         f"images have {have} (a batch is {tuple(batch.shape)}, channels first). "
         f"Build the module for {have} channels, or convert with `transform`."
     )

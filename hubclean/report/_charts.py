@@ -106,4 +106,5 @@ def _noise(summary):
         for given, line in enumerate(matrix)
         for true, share in enumerate(line)
     ]
-    return {"n": len(matrix), "names": names, "cells": cells}
+    short = max(map(len, names)) <= 3
+    return {"n": len(matrix), "names": names, "cells": cells, "short": short}

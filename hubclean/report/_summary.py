@@ -7,6 +7,7 @@ import hashlib
 import json
 
 import numpy as np
+import pandas as pd
 
 import hubclean
 from hubclean._labels_version import labels_version
@@ -50,7 +51,8 @@ def summarise(
         What to show for a class: by position for labels 0 to n_classes - 1, or by
         label. None shows the labels themselves.
     row_names : sequence of str, default=None
-        What to call each row, its file name for example.
+        What to call each row, its file name for example; None takes the index of
+        `issues` where that is not just numbered.
     dataset_version : str, default=None
         Version of the data that was judged; None names the content of `labels`.
     provenance : dict, default=None
@@ -69,10 +71,13 @@ def summarise(
     summary : dict
         With the keys `title`, `hubclean_version`, `dataset_version`, `report_id`,
         `provenance`, `n_rows`, `n_issues`, `n_not_judged`, `classes`, `pairs`,
-        `quality_histogram`, `noise_matrix`, `kind`, `columns` and `suspects`.
+        `quality_histogram`, `noise_matrix`, `kind`, `columns` and `suspects`, whose
+        labels are positions in `classes`.
     """
     labels = np.asarray(labels)
     judged = judged_labels(issues, labels, class_names=class_names, by=_BY)
+    if row_names is None and not isinstance(issues.index, pd.RangeIndex):
+        row_names = [str(name) for name in issues.index]
     if row_names is not None and len(row_names) != len(labels):
         raise LabelsError(
             f"{_BY}: `row_names` must hold one name for each of the {len(labels)} "

@@ -9,12 +9,13 @@ import io
 import numpy as np
 
 from hubclean._compat import require
-from hubclean.plotting._content import as_images, read_rows
+from hubclean.plotting._content import as_images, pixel_limits, read_rows
 
 _SIDES = (160, 128, 112, 96, 80, 64, 48, 32)
 _LOSSLESS_SIDE = 64  # up to this side pictures are kept pixel by pixel
 _SAMPLE = 48
-_BATCH = 256
+_BATCH_BYTES = 1 << 26  # of images read at a time, where their size is known
+_BATCH = 16  # images read at a time, where it is not
 
 
 def thumbnails(X, rows, *, max_bytes, image_shape=None):
@@ -40,11 +41,14 @@ def thumbnails(X, rows, *, max_bytes, image_shape=None):
     if not len(rows):
         return []
     some = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(int)]
-    images = _read(X, some, image_shape)
-    side = _largest_side(images, max_bytes / len(rows))
+    limits, sample = None, []
+    for images in _batches(X, some, image_shape):
+        limits = _widest(limits, images)
+        sample += as_images(images, limits)
+    side = _largest_side(sample, max_bytes / len(rows))
     pictures, used = [], 0
-    for start in range(0, len(rows), _BATCH):
-        for image in _read(X, rows[start : start + _BATCH], image_shape):
+    for images in _batches(X, rows, image_shape):
+        for image in as_images(images, limits):
             picture = _data_address(image, side)
             used += len(picture)
             if used > max_bytes:
@@ -53,12 +57,28 @@ def thumbnails(X, rows, *, max_bytes, image_shape=None):
     return pictures
 
 
-def _read(X, rows, image_shape):
-    """Images of some rows."""
-    found = read_rows(X, rows)
-    if image_shape is not None:
-        found = np.asarray(found).reshape(len(rows), *image_shape)
-    return as_images(found)
+def _batches(X, rows, image_shape):
+    """Read the images of some rows, a bounded number of bytes at a time."""
+    shape = getattr(X, "shape", (None, None))[1:]
+    step = _BATCH
+    if shape and None not in shape:
+        row_bytes = 8 * max(1, int(np.prod(shape, dtype=np.int64)))
+        step = int(np.clip(_BATCH_BYTES // row_bytes, 1, 512))
+    for start in range(0, len(rows), step):
+        found = read_rows(X, rows[start : start + step])
+        if image_shape is not None:
+            found = np.asarray(found).reshape(len(found), *image_shape)
+        yield found
+
+
+def _widest(limits, images):
+    """Limits that hold these images, too; they are the same for every picture."""
+    if all(np.asarray(image).dtype == np.uint8 for image in images):
+        return limits
+    low, high = pixel_limits(images)
+    return (
+        (low, high) if limits is None else (min(low, limits[0]), max(high, limits[1]))
+    )
 
 
 def _largest_side(images, bytes_each):

@@ -27,6 +27,16 @@
     }
   }
 
+  // Another tab with this report has decided something.
+  function takeOver() {
+    decisions.clear();
+    history.length = 0;
+    restore();
+    shownPage = -1;
+    panelShows = -1;
+    show();
+  }
+
   function restore() {
     let kept;
     try {
@@ -96,7 +106,11 @@
     const s = suspects[i];
     if (kind === "image") return picture(i);
     if (s.content === null) return element("span", "words", s.name || "row " + number.format(s.row));
-    if (kind === "text") return element("span", "words", s.content);
+    if (kind === "text") {
+      const words = element("span", "words", s.content);
+      if (large) words.tabIndex = 0;
+      return words;
+    }
     if (!large) return element("span", "words", s.content.map((cell, c) => columns[c] + " " + cell).join("   "));
     const list = element("dl", "facts");
     list.tabIndex = 0;
@@ -182,7 +196,7 @@
     const s = suspects[i];
     const d = decisions.get(s.row);
     byId("panel-title").textContent = s.name || "Row " + number.format(s.row);
-    byId("panel-place").textContent = `${number.format(place + 1)} of ${number.format(found.length)}`;
+    byId("panel-place").textContent = (s.name ? `row ${number.format(s.row)} · ` : "") + `${number.format(place + 1)} of ${number.format(found.length)}`;
     if (panelShows !== i) byId("panel-content").replaceChildren(content(i, true));
     panelShows = i;
     byId("panel-given").textContent = classes[s.given].name;
@@ -374,6 +388,7 @@
 
   function key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.repeat && !moves[event.key]) return; // a key held down decides once
     const tag = event.target.tagName;
     if (event.target.id === "other" && event.key === "Enter") { event.preventDefault(); other(); return; }
     if (["other", "search", "pair", "state"].includes(event.target.id) && event.key === "Escape") byId("gallery").focus();
@@ -437,6 +452,7 @@
     if (file) load(await file.text(), file.name);
     event.target.value = "";
   });
+  window.addEventListener("storage", (event) => { if (event.key === storeKey) takeOver(); });
   window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 
   restore();

@@ -15,12 +15,44 @@ def _torch(**params):
     return skorch(**params)
 
 
-FRAMEWORKS = {"torch": _torch}
+def small_keras_network(meta):
+    """Quick to trace: the network by default has a test of its own."""
+    from keras import Sequential, layers
+
+    return Sequential(
+        [
+            layers.Flatten(),
+            layers.BatchNormalization(momentum=0.5),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(meta["n_classes_"]),
+        ]
+    )
+
+
+def _keras(lr=None, **params):
+    pytest.importorskip("scikeras")
+    from hubclean.keras import scikeras
+
+    params.setdefault("model", small_keras_network)
+    params.setdefault(LEARNING_RATE["keras"], 0.01)
+    if lr is not None:
+        params[LEARNING_RATE["keras"]] = lr
+    return scikeras(**params)
+
+
+FRAMEWORKS = {"torch": _torch, "keras": _keras}
+LEARNING_RATE = {"torch": "lr", "keras": "optimizer__learning_rate"}
 
 
 @pytest.fixture(params=list(FRAMEWORKS))
 def framework(request):
     return request.param
+
+
+@pytest.fixture
+def lr(framework):
+    """Name of the learning rate among the parameters."""
+    return LEARNING_RATE[framework]
 
 
 @pytest.fixture

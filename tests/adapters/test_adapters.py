@@ -94,10 +94,12 @@ def test_the_callers_random_numbers_are_left_alone(make_classifier, images):
     np.testing.assert_array_equal(np.random.random(3), expected)
 
 
-def test_it_clones_with_its_parameters_and_without_its_weights(make_classifier, images):
+def test_it_clones_with_its_parameters_and_without_its_weights(
+    make_classifier, images, lr
+):
     net = make_classifier(lr=0.02, fold=2).fit(*images)
     twin = clone(net)
-    assert twin.get_params()["lr"] == 0.02
+    assert twin.get_params()[lr] == 0.02
     assert twin.get_params()["fold"] == 2
     assert not hasattr(twin, "classes_")
 
@@ -109,12 +111,12 @@ def test_it_pickles_fitted_and_not(make_classifier, images):
     np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
 
 
-def test_pipeline_and_grid_search(make_classifier, table):
+def test_pipeline_and_grid_search(make_classifier, table, lr):
     pipe = make_pipeline(StandardScaler(), make_classifier(epochs=2))
     step = pipe.steps[-1][0]
-    search = GridSearchCV(pipe, {f"{step}__lr": [1e-5, 0.02]}, cv=2, n_jobs=1)
+    search = GridSearchCV(pipe, {f"{step}__{lr}": [1e-5, 0.02]}, cv=2, n_jobs=1)
     search.fit(*table)
-    assert search.best_params_[f"{step}__lr"] == 0.02
+    assert search.best_params_[f"{step}__{lr}"] == 0.02
 
 
 def test_it_says_nothing(make_classifier, images, capfd):

@@ -234,6 +234,33 @@ def test_without_storage_the_page_works_and_says_so(page, report, driver):
         driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", broken)
 
 
+def test_two_tabs_share_the_decisions(page, report, driver):
+    page.open(report)
+    first = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    try:
+        page.open(report)
+        page.press("p", "k")
+        driver.switch_to.window(first)
+        page.wait(lambda: page.text("#progress-text") == "2 of 90 decided")
+        page.press("\ue011")
+        assert page.text("#panel-state") in ("Pruned", "")
+    finally:
+        for handle in set(driver.window_handles) - {first}:
+            driver.switch_to.window(handle)
+            driver.close()
+        driver.switch_to.window(first)
+
+
+def test_a_key_held_down_decides_once(page, report):
+    page.open(report)
+    page.script(
+        "for (const repeat of [false, true, true]) document.body.dispatchEvent("
+        "new KeyboardEvent('keydown', {key: 'p', repeat, bubbles: true}))"
+    )
+    assert page.text("#progress-text") == "1 of 90 decided"
+
+
 def test_text_and_table_rows(page, tmp_path, dataset):
     labels, issues, _ = dataset
     rows = worst_rows(issues)

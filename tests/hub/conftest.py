@@ -1,7 +1,10 @@
 """Every contract test runs against the twin and the real thing."""
 
 import io
+import json
+import logging
 import pathlib
+import uuid
 
 import numpy as np
 import pandas as pd
@@ -70,20 +73,84 @@ def create_deeplake(path, columns, class_names=None, creds=None):
     return str(path)
 
 
-@pytest.fixture(params=["memory", "deeplake4"])
-def kind(request):
-    return request.param
+def on_s3_too(test):
+    """Run a contract test against a bucket as well."""
+    test.on_s3_too = True
+    return test
+
+
+def pytest_generate_tests(metafunc):
+    if "kind" in metafunc.fixturenames:
+        kinds = ["memory", "deeplake4"]
+        if hasattr(metafunc.function, "on_s3_too"):
+            kinds.append(pytest.param("s3", marks=pytest.mark.s3))
+        metafunc.parametrize("kind", kinds, indirect=True)
 
 
 @pytest.fixture
-def make(kind, tmp_path):
+def kind(request):
+    """Where the dataset lies: in memory, in a folder, or in a bucket."""
+    if request.param == "s3":
+        request.getfixturevalue("bucket")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """Credentials of an S3 server on loopback that checks signatures."""
+    boto3 = pytest.importorskip("boto3")
+    settings = pytest.importorskip("moto.settings")
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {
+        "endpoint_url": f"http://{host}:{port}",
+        "region_name": "us-east-1",
+        "aws_access_key_id": "anybody",
+        "aws_secret_access_key": "anything",
+    }
+    boto3.client("s3", **options).create_bucket(Bucket="bucket")
+    iam = boto3.client("iam", **options)
+    iam.create_user(UserName="somebody")
+    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    iam.put_user_policy(UserName="somebody", PolicyName="all", PolicyDocument=document)
+    key = iam.create_access_key(UserName="somebody")["AccessKey"]
+    unchecked = settings.INITIAL_NO_AUTH_ACTION_COUNT
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # check every request from now on
+    yield {
+        "aws_access_key_id": key["AccessKeyId"],
+        "aws_secret_access_key": key["SecretAccessKey"],
+        "endpoint_url": options["endpoint_url"],
+        "aws_region": "us-east-1",
+    }
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = unchecked
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """Put the credentials into the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3["aws_access_key_id"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3["aws_secret_access_key"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3["endpoint_url"])
+    monkeypatch.setenv("AWS_REGION", s3["aws_region"])
+    return f"s3://bucket/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def make(kind, tmp_path, request):
     """Make a dataset of this kind from columns."""
     made = []
+    root = request.getfixturevalue("bucket") if kind == "s3" else tmp_path
 
     def make(columns, class_names=None):
         if kind == "memory":
             return hub.InMemoryDataset(columns, class_names=class_names)
-        made.append(tmp_path / f"dataset{len(made)}")
+        made.append(f"{root}/dataset{len(made)}")
         return create_deeplake(made[-1], columns, class_names)
 
     return make

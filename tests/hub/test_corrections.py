@@ -4,6 +4,7 @@ import pytest
 
 import hubclean
 from hubclean import hub
+from hubclean._labels_version import labels_version
 from hubclean.exceptions import (
     DatasetChangedError,
     DatasetError,
@@ -11,7 +12,13 @@ from hubclean.exceptions import (
     ParameterError,
     ValidationError,
 )
-from tests.hub.conftest import CLASS_NAMES, append_rows, everything, random_images
+from tests.hub.conftest import (
+    CLASS_NAMES,
+    append_rows,
+    everything,
+    on_s3_too,
+    random_images,
+)
 
 
 @pytest.fixture
@@ -29,6 +36,7 @@ LABELS_AFTER = [1, 1, 3, 3, 0, 1, 2, 0, 1, 2]
 ROWS_AFTER = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10]
 
 
+@on_s3_too
 def test_rows_are_relabelled_and_pruned_on_the_branch(dataset, decisions):
     before = everything(dataset)
     hub.apply_decisions(dataset, decisions, "reviewed")
@@ -40,6 +48,7 @@ def test_rows_are_relabelled_and_pruned_on_the_branch(dataset, decisions):
     assert everything(dataset)[2] == before[2]  # readable on the parent
 
 
+@on_s3_too
 def test_the_commit_says_what_was_done(dataset, decisions):
     version = hub.open(dataset).version
     decisions.attrs["hubclean"] = {"parameters": {"folds": 7}}
@@ -51,6 +60,7 @@ def test_the_commit_says_what_was_done(dataset, decisions):
     assert '{"folds": 7}' in last.message
 
 
+@on_s3_too
 def test_a_second_call_changes_nothing(dataset, decisions):
     commit_id = hub.apply_decisions(dataset, decisions, "reviewed")
     before = everything(dataset, "reviewed")
@@ -60,6 +70,7 @@ def test_a_second_call_changes_nothing(dataset, decisions):
     assert everything(dataset, "reviewed") == before
 
 
+@on_s3_too
 def test_other_decisions_on_the_same_branch_are_refused(dataset, decisions):
     hub.apply_decisions(dataset, decisions, "reviewed")
     before = everything(dataset, "reviewed")
@@ -68,6 +79,7 @@ def test_other_decisions_on_the_same_branch_are_refused(dataset, decisions):
     assert everything(dataset, "reviewed") == before
 
 
+@on_s3_too
 def test_a_branch_left_without_a_commit_is_taken_up(dataset, decisions):
     hub.open(dataset)._store.writer().create_branch("reviewed")
     hub.apply_decisions(dataset, decisions, "reviewed")
@@ -197,6 +209,11 @@ BAD = {
         DatasetChangedError,
         "changed since it was judged: expected version abc@main:001",
     ),
+    "no version at all": (
+        lambda d: d.assign(dataset_version="yesterday"),
+        DatasetChangedError,
+        "expected version yesterday, got",
+    ),
     "two versions": (
         lambda d: d.assign(dataset_version=list("aabbb")),
         ValidationError,
@@ -223,6 +240,18 @@ def test_a_missing_labels_tensor_is_named(dataset, decisions):
 def test_given_labels_may_be_codes_or_names(dataset, decisions):
     decisions["given_label"] = ["3", CLASS_NAMES[2], 3, 0.0, None]
     hub.apply_decisions(dataset, decisions, "b")
+
+
+@pytest.mark.parametrize("as_names", [True, False])
+def test_a_report_on_arrays_names_the_labels(dataset, decisions, as_names):
+    labels = np.arange(12) % 4
+    if as_names:
+        labels = np.array(CLASS_NAMES, dtype=object)[labels]
+    decisions["dataset_version"] = labels_version(labels)
+    hub.apply_decisions(dataset, decisions, "b")
+    decisions["dataset_version"] = labels_version(labels[::-1])
+    with pytest.raises(DatasetChangedError, match="about labels of version"):
+        hub.apply_decisions(dataset, decisions, "c")
 
 
 def test_decisions_about_a_dataset_that_grew_are_refused(dataset, decisions):

@@ -12,6 +12,7 @@ from tests.hub.conftest import (
     append_rows,
     encode,
     everything,
+    on_s3_too,
     random_images,
     result_table,
     simple_columns,
@@ -20,6 +21,7 @@ from tests.hub.conftest import (
 NEW_ROW = {"images": [encode(random_images(1)[0])], "labels": [1]}
 
 
+@on_s3_too
 def test_the_table_comes_back_with_where_it_came_from(dataset, table):
     source = hub.open(dataset)
     table.attrs["hubclean"] = {
@@ -46,6 +48,7 @@ def test_class_names_are_on_the_predicted_labels(dataset, table):
     assert source.y.read().tolist() == table["predicted_labels"].tolist()
 
 
+@on_s3_too
 def test_rows_and_labels_are_untouched(dataset, table):
     before = everything(dataset)[2]
     hub.create_tensors(dataset, table)
@@ -100,6 +103,7 @@ def test_labels_without_names_may_be_any_numbers(make, labels):
     assert again.dtype == labels.dtype
 
 
+@on_s3_too
 def test_they_can_be_written_on_a_branch(dataset, table):
     before = everything(dataset)
     hub.create_tensors(dataset, table, branch="review")
@@ -125,6 +129,7 @@ def test_a_branch_that_holds_only_tensors_can_be_overwritten(dataset, table):
         hub.create_tensors(dataset, table, branch="decided", overwrite=True)
 
 
+@on_s3_too
 def test_existing_tensors_need_overwrite(dataset, table):
     hub.create_tensors(dataset, table)
     before = everything(dataset)
@@ -144,6 +149,7 @@ def test_a_source_can_be_written_twice(dataset, table):
     hub.create_tensors(source, table, overwrite=True)  # its own commit is no change
 
 
+@on_s3_too
 def test_a_dataset_that_grew_is_refused(dataset, table):
     source = hub.open(dataset)
     append_rows(dataset, NEW_ROW)
@@ -155,6 +161,7 @@ def test_a_dataset_that_grew_is_refused(dataset, table):
     assert everything(dataset) == before
 
 
+@on_s3_too
 def test_a_dataset_whose_labels_changed_is_refused(dataset, table):
     source = hub.open(dataset)
     relabel = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["cat"]})

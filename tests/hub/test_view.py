@@ -5,7 +5,13 @@ import pytest
 
 from hubclean import hub
 from hubclean.exceptions import DatasetChangedError, DatasetError
-from tests.hub.conftest import append_rows, encode, random_images, result_table
+from tests.hub.conftest import (
+    append_rows,
+    encode,
+    on_s3_too,
+    random_images,
+    result_table,
+)
 
 KEPT = [0, 2, 3, 4, 7, 8, 9, 10, 11]
 
@@ -15,11 +21,13 @@ def check(view):
     assert np.asarray(view["labels"][:]).tolist() == [row % 4 for row in KEPT]
 
 
+@on_s3_too
 def test_it_leaves_out_the_rows_of_a_table(dataset, table):
     check(hub.clean_view(dataset, table))
     check(hub.clean_view(dataset, table["is_label_issue"].to_numpy()))
 
 
+@on_s3_too
 def test_it_reads_the_tensors_of_the_dataset(dataset, table):
     source = hub.open(dataset)
     hub.create_tensors(dataset, table)
@@ -27,6 +35,7 @@ def test_it_reads_the_tensors_of_the_dataset(dataset, table):
     check(hub.clean_view(source))  # opened before they were written
 
 
+@on_s3_too
 def test_it_reads_a_branch(dataset, table):
     hub.create_tensors(dataset, table, branch="b")
     check(hub.clean_view(dataset, branch="b"))

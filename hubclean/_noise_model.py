@@ -1,0 +1,285 @@
+"""How probable is it that a given label is wrong? Arrays in, arrays out.
+
+A model of the true class, the given probabilities sharpened or softened, times a model
+of how labels go wrong, fitted to the given labels together. It imports nothing of
+hubclean.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, softmax
+
+#: Weight of the entropy of the true class; see `fit_noise_model`.
+SHARPNESS = 0.07
+#: Pseudo-rows with which the rate of a pair of classes is held to the common rate.
+PAIR_PRIOR = 2.0
+_BIAS_PRIOR = 3e-3
+# Nats by which few rows hold the slope to 1, and one wrong label that may always be.
+_SLOPE_PRIOR = 2.0
+_WRONG_PRIOR = 1.0
+_FLOOR = 1e-12
+_LEAST_SHARE = 1e-300
+_LOWEST_LOGIT = -60.0
+_LOG_SLOPE = (-6.0, np.log(8.0))
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """A fitted model of true classes and wrong labels.
+
+    Attributes
+    ----------
+    kind : str
+        How labels go wrong: ``"uniform"`` to any other class alike, ``"pairs"`` each
+        pair of classes with its own rate, ``"runner_up"`` to classes that the row
+        resembles.
+    slope : float
+        The log of the probabilities is multiplied by it.
+    bias : ndarray of float, shape (n_classes,)
+        Added to it for each class.
+    rates : ndarray of float, shape (n_classes, n_classes)
+        P(given | true): rows given, columns true; columns sum to 1.
+    resemblance : tuple of float
+        Share of the wrong labels that follow the resemblance, and its slope.
+    objective, log_loss : float
+        What was minimised, and the mean log loss of the given labels, per row.
+    """
+
+    kind: str
+    slope: float
+    bias: np.ndarray
+    rates: np.ndarray
+    resemblance: tuple
+    objective: float
+    log_loss: float
+
+    def error_probability(self, labels, pred_probs):
+        """Probability that each given label is not the true class.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n_samples,)
+            Given labels, coded 0 to n_classes - 1.
+        pred_probs : ndarray of float, shape (n_samples, n_classes)
+            Out-of-sample probabilities.
+
+        Returns
+        -------
+        error_probability : ndarray of float, shape (n_samples,)
+            In [0, 1].
+        """
+        logits = _logits(pred_probs)
+        true = softmax(self.slope * logits + self.bias, axis=1)
+        rows = np.arange(len(labels))
+        kept = true[rows, labels] * self.rates.diagonal()[labels]
+        flow = self.rates[labels]
+        share, slope = self.resemblance
+        if share:
+            wrong = 1 - self.rates.diagonal()
+            near, _ = _resemblance(logits, labels, slope)
+            flow = (1 - share) * flow + share * wrong * near
+        flow[rows, labels] = 0.0
+        moved = (true * flow).sum(axis=1)
+        return moved / np.maximum(kept + moved, 1e-300)
+
+
+def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
+    """Fit true classes and wrong labels to the given labels together.
+
+    The given label of a row is drawn from sum_k P(given | k) P(k | x), where P(k | x)
+    is the softmax of the log probabilities times a slope plus a bias per class: a
+    noise adaptation layer [1]_ on calibrated probabilities. The likelihood alone
+    does not tell a doubtful row from a wrong label; the entropy of P(k | x), times
+    `sharpness`, is added to the log loss [2]_, as the true class of most rows is not
+    in doubt.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Out-of-sample probabilities; rows sum to 1.
+    kind : str
+        ``"uniform"``, ``"pairs"`` or ``"runner_up"``; see `NoiseModel`.
+    sharpness : float
+        Weight of the entropy, 0 for the likelihood alone.
+
+    Returns
+    -------
+    model : NoiseModel
+        The fitted model.
+
+    References
+    ----------
+    .. [1] Goldberger, Ben-Reuven, "Training deep neural-networks using a noise
+       adaptation layer", ICLR 2017, section 3.
+    .. [2] Grandvalet, Bengio, "Semi-supervised learning by entropy minimization",
+       NeurIPS 2004, eq. 5.
+    """
+    fit = _Fit(labels, pred_probs, kind, sharpness)
+    bounds = [_LOG_SLOPE] + [(None, None)] * (len(fit.start) - 1)
+    found = minimize(
+        fit.loss,
+        fit.start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 200},
+    )
+    return fit.model(found.x, found.fun)
+
+
+def _logits(pred_probs):
+    """Log of the probabilities, 0 for the largest of a row."""
+    logits = np.log(np.maximum(np.asarray(pred_probs, dtype=np.float64), _FLOOR))
+    logits -= logits.max(axis=1, keepdims=True)
+    return np.maximum(logits, _LOWEST_LOGIT)
+
+
+def _resemblance(logits, labels, slope):
+    """P(given | row, true class, wrong) by resemblance, and its slope's derivative."""
+    near = softmax(slope * logits, axis=1)
+    rows = np.arange(len(labels))
+    centred = logits - (near * logits).sum(axis=1, keepdims=True)
+    rest = np.maximum(1 - near, 1e-9)
+    given = near[rows, labels][:, None] / rest
+    given = np.minimum(given, 1.0)
+    given[rows, labels] = 0.0
+    change = given * (centred[rows, labels][:, None] + near * centred / rest)
+    return given, change
+
+
+class _Fit:
+    """The loss of one kind of noise model, its gradient, and its parameters."""
+
+    def __init__(self, labels, pred_probs, kind, sharpness):
+        self.kind, self.sharpness = kind, sharpness
+        self.logits = _logits(pred_probs)
+        self.n_rows, self.n_classes = self.logits.shape
+        self.labels = np.asarray(labels)
+        self.given = np.eye(self.n_classes)[self.labels]
+        self.off = ~np.eye(self.n_classes, dtype=bool)
+        n_noise = {"uniform": 1, "pairs": 1 + self.n_classes**2, "runner_up": 3}[kind]
+        self.start = np.zeros(1 + self.n_classes + n_noise)
+        self.start[0] = np.log(2.0)
+        self.noise = slice(1 + self.n_classes, None)
+        self.start[self.noise.start] = np.log(0.05 / max(self.n_classes - 1, 1))
+        if kind == "pairs":
+            self._start_pairs()
+
+    def _start_pairs(self):
+        """Start from how the given labels differ from the likeliest ones.
+
+        From equal rates the fit may end where confused classes hide a flip.
+        """
+        likeliest = np.eye(self.n_classes)[self.logits.argmax(axis=1)]
+        counts = self.given.T @ likeliest + 0.05
+        log_odds = np.log(counts / counts.diagonal())
+        self.start[0] = np.log(5.0)
+        common = log_odds[self.off].mean()
+        self.start[self.noise.start] = common
+        self.start[self.noise.start + 1 :] = (log_odds - common).ravel()
+
+    def rates(self, noise):
+        """P(given | true) of the noise parameters."""
+        log_odds = np.where(self.off, noise[0], 0.0)
+        if self.kind == "pairs":
+            log_odds = log_odds + self._pairs(noise)
+        return softmax(log_odds, axis=0)
+
+    def _pairs(self, noise):
+        pairs = noise[1:].reshape(self.n_classes, self.n_classes)
+        return np.where(self.off, pairs, 0.0)
+
+    def loss(self, parameters):
+        """Objective per row and its gradient."""
+        slope, bias = np.exp(parameters[0]), parameters[1 : self.noise.start]
+        noise = parameters[self.noise]
+        scores = slope * self.logits + bias
+        log_true = log_softmax(scores, axis=1)
+        true = np.exp(log_true)
+        flow, finish = self._flow(noise)
+        joint = true * flow
+        given = np.maximum(joint.sum(axis=1), 1e-300)
+        entropy = -(true * log_true).sum(axis=1)
+        value = -np.log(given).sum() + self.sharpness * entropy.sum()
+        posterior = joint / given[:, None]
+        by_score = true - posterior
+        by_score -= self.sharpness * true * (log_true + entropy[:, None])
+        by_noise, prior = finish(posterior, true / given[:, None])
+        value += prior + 0.5 * _BIAS_PRIOR * self.n_rows * (bias**2).sum()
+        by_bias = by_score.sum(axis=0) + _BIAS_PRIOR * self.n_rows * bias
+        value += _SLOPE_PRIOR * parameters[0] ** 2
+        by_slope = slope * (by_score * self.logits).sum()
+        by_slope += 2 * _SLOPE_PRIOR * parameters[0]
+        gradient = np.r_[by_slope, by_bias, by_noise]
+        return value / self.n_rows, gradient / self.n_rows
+
+    def _flow(self, noise):
+        """P(given label of the row | true class), and its part of the gradient."""
+        rates = self.rates(noise)
+        flow = rates[self.labels]
+        if self.kind == "runner_up":
+            return self._flow_by_resemblance(noise, rates)
+
+        def finish(posterior, _):
+            counts = self.given.T @ posterior
+            by_odds = np.where(self.off, rates * counts.sum(axis=0) - counts, 0.0)
+            if self.kind == "uniform":
+                kept = rates[0, 0]
+                prior = -_WRONG_PRIOR * np.log(max(1 - kept, _LEAST_SHARE))
+                return np.r_[by_odds.sum() - _WRONG_PRIOR * kept], prior
+            pairs = self._pairs(noise)
+            # A gamma prior of mean 1 on the factor of every pair.
+            value = -PAIR_PRIOR * (pairs - np.exp(pairs))[self.off].sum()
+            by_pair = by_odds - PAIR_PRIOR * np.where(self.off, 1 - np.exp(pairs), 0.0)
+            return np.r_[by_odds.sum(), by_pair.ravel()], value
+
+        return flow, finish
+
+    def _flow_by_resemblance(self, noise, rates):
+        """As `_flow`; part of the wrong labels go to classes the row resembles."""
+        share, slope = expit(noise[1]), np.exp(noise[2])
+        near, by_slope = _resemblance(self.logits, self.labels, slope)
+        wrong = 1 - rates[0, 0]
+        apart = self.given == 0
+        alike = np.where(apart, 1 / (self.n_classes - 1), 0.0)
+        mixed = (1 - share) * alike + share * near
+        flow = wrong * mixed + (1 - wrong) * self.given
+
+        def finish(_, weight):
+            by_wrong = -(weight * (mixed - self.given)).sum()
+            by_share = -(weight * wrong * (near - alike)).sum()
+            by_near = -(weight * wrong * share * by_slope).sum()
+            # Beta(2, 2) on the share, a log-normal around 1 on the slope.
+            value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
+            value += 2 * noise[2] ** 2
+            value -= _WRONG_PRIOR * np.log(max(wrong, _LEAST_SHARE))
+            return np.r_[
+                by_wrong * wrong * (1 - wrong) - _WRONG_PRIOR * (1 - wrong),
+                by_share * share * (1 - share) - (1 - 2 * share),
+                by_near * slope + 4 * noise[2],
+            ], value
+
+        return flow, finish
+
+    def model(self, parameters, objective):
+        """Name the fitted parameters."""
+        noise = parameters[self.noise]
+        slope, bias = np.exp(parameters[0]), parameters[1 : self.noise.start]
+        resemblance = (0.0, 1.0)
+        if self.kind == "runner_up":
+            resemblance = (float(expit(noise[1])), float(np.exp(noise[2])))
+        true = softmax(slope * self.logits + bias, axis=1)
+        log_loss = -np.log((true * self._flow(noise)[0]).sum(axis=1) + 1e-300).mean()
+        return NoiseModel(
+            kind=self.kind,
+            slope=float(slope),
+            bias=bias.copy(),
+            rates=self.rates(noise),
+            resemblance=resemblance,
+            objective=float(objective),
+            log_loss=float(log_loss),
+        )

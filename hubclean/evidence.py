@@ -1,0 +1,345 @@
+"""Where the out-of-sample probabilities come from: the kinds of evidence.
+
+`HubLabelCleaner(evidence=...)` takes one of the classes here, its short name, a
+classifier, or a list of these, whose probabilities are averaged.
+
+It imports inwards only.
+"""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+
+from hubclean._adapt import as_classifier
+from hubclean._compat import Interval, StrOptions
+from hubclean._folds import count_epochs, draw_seed, seed_estimator
+from hubclean._hooks import offers
+from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
+from hubclean._out_of_sample import (
+    OutOfSample,
+    make_splits,
+    out_of_sample_pred_probs,
+    warn_unjudged,
+)
+from hubclean._progress import progress
+from hubclean._validation import check_classifier, check_parameters
+from hubclean.exceptions import EstimatorError, ParameterError, RowsError
+
+__all__ = ["Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Checked input of one ``fit``, and how it shall run."""
+
+    X: Any
+    classifier: Any
+    labels: np.ndarray
+    classes: np.ndarray
+    codes: np.ndarray
+    fit_params: dict
+    groups: Any
+    cv: Any
+    n_jobs: int | None
+    verbose: int
+    cache: Any
+    identity: Any
+    by: str
+
+
+class CrossValidation(BaseEstimator):
+    """Every row is judged by a model trained on the other folds [1]_.
+
+    The folds are those of the cleaner's `cv`.
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        What is trained; the cleaner's estimator when None.
+    n_repeats : int, default=1
+        Times that all folds are trained, on other splits; the probabilities are
+        averaged. Needs an int `cv`.
+    average_epochs : "auto" or float, default="auto"
+        Share of the last epochs of each training (stages of a boosting model) whose
+        probabilities are averaged, in [0, 1]; 0 is the trained model alone.
+        ``"auto"`` leaves it to the adapter of a PyTorch or Keras model, by its
+        parameter `average_epochs`, and takes other models as trained.
+
+    References
+    ----------
+    .. [1] Northcutt, Jiang, Chuang, JAIR 70 (2021), section 3.1.
+
+    Examples
+    --------
+    >>> from hubclean import HubLabelCleaner
+    >>> from hubclean.evidence import CrossValidation
+    >>> from sklearn.datasets import load_iris
+    >>> cleaner = HubLabelCleaner(
+    ...     evidence=CrossValidation(n_repeats=2), cv=3, random_state=0
+    ... )
+    >>> cleaner.fit(*load_iris(return_X_y=True)).pred_probs_.shape
+    (150, 3)
+    """
+
+    _parameter_constraints = {
+        "estimator": "no_validation",
+        "n_repeats": [Interval(Integral, 1, None, closed="left")],
+        "average_epochs": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
+    }
+
+    def __init__(self, estimator=None, *, n_repeats=1, average_epochs="auto"):
+        self.estimator = estimator
+        self.n_repeats = n_repeats
+        self.average_epochs = average_epochs
+
+    def collect(self, given, generator):
+        """Train the folds; returns `OutOfSample`."""
+        check_parameters(self)
+        if self.n_repeats > 1 and not isinstance(given.cv, Integral):
+            raise ParameterError(
+                f"{given.by}: `n_repeats` must be 1 unless `cv` is an int; got "
+                f"{self.n_repeats} and cv={given.cv!r}. Pass a splitter that repeats, "
+                "RepeatedStratifiedKFold for example."
+            )
+        splits = []
+        for _ in range(self.n_repeats):
+            splits += make_splits(
+                given.cv,
+                given.X,
+                given.codes,
+                given.classes,
+                groups=given.groups,
+                generator=generator,
+                by=given.by,
+            )
+        return out_of_sample_pred_probs(
+            _own(self.estimator, given),
+            given.X,
+            given.labels,
+            given.codes,
+            given.classes,
+            splits,
+            seeds=[draw_seed(generator) for _ in splits],
+            average_epochs=self.average_epochs,
+            fit_params=given.fit_params,
+            n_jobs=given.n_jobs,
+            verbose=given.verbose,
+            cache=given.cache,
+            identity=given.identity,
+            by=given.by,
+        )
+
+
+class LeaveOneOut(BaseEstimator):
+    """Every row is judged by all the others, at the price of about one training.
+
+    For features or embeddings; X is flattened to (n_samples, n_features), so small
+    images work as they are. The cleaner's estimator is not trained for it.
+
+    Parameters
+    ----------
+    method : {"ridge", "neighbors"}, default="ridge"
+        ``"ridge"``: exact leave-one-out predictions of a ridge classifier on random
+        Fourier features, from one factorisation [1]_. ``"neighbors"``: the labels of
+        the nearest other rows.
+    n_components : int, default=1000
+        Random Fourier features for ``"ridge"``; 0 takes the features as they are.
+    n_neighbors : int, default=10
+        For ``"neighbors"``.
+
+    References
+    ----------
+    .. [1] Allen, Technometrics 16 (1974); Rahimi, Recht, NIPS 2007.
+
+    Examples
+    --------
+    >>> from hubclean import HubLabelCleaner
+    >>> from sklearn.datasets import load_iris
+    >>> cleaner = HubLabelCleaner(evidence="leave_one_out", random_state=0)
+    >>> cleaner.fit(*load_iris(return_X_y=True)).pred_probs_.shape
+    (150, 3)
+    """
+
+    _parameter_constraints = {
+        "method": [StrOptions({"ridge", "neighbors"})],
+        "n_components": [Interval(Integral, 0, None, closed="left")],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, method="ridge", *, n_components=1000, n_neighbors=10):
+        self.method = method
+        self.n_components = n_components
+        self.n_neighbors = n_neighbors
+
+    def collect(self, given, generator):
+        """Leave every row out; returns `OutOfSample`."""
+        check_parameters(self)
+        features = _features(given)
+        n_classes = len(given.classes)
+        seed = draw_seed(generator)
+        if self.method == "ridge":
+            probs = ridge_pred_probs(
+                given.codes,
+                features,
+                n_classes,
+                n_components=self.n_components,
+                random_state=seed,
+            )
+        else:
+            probs = neighbour_pred_probs(
+                given.codes,
+                features,
+                n_classes,
+                n_neighbors=self.n_neighbors,
+                n_jobs=given.n_jobs,
+            )
+        judged = np.bincount(given.codes, minlength=n_classes)[given.codes] > 1
+        warn_unjudged(judged, given.codes, given.classes, given.by)
+        return OutOfSample(probs, judged)
+
+
+class TrainingDynamics(BaseEstimator):
+    """One training on all rows; the margins of the given labels while it goes on.
+
+    A network learns wrong labels late and against the other rows, so the margin of
+    the given label, its logit less the largest other one, stays low on average over
+    the epochs: the area under the margin [1]_. The margins are recorded in the
+    training passes themselves. For PyTorch and Keras models, which offer
+    ``record_margins``.
+
+    The label quality is the logistic function of the margin. Rows under `threshold`
+    are issues, by default those with a margin below zero; `filter_by` and `score_by`
+    are not used, because the rows were trained on and the rules expect probabilities
+    out of sample. The predicted label of an issue comes from the final model, which
+    was trained without it.
+
+    Parameters
+    ----------
+    estimator : PyTorch or Keras model, default=None
+        What is trained; the cleaner's estimator when None.
+
+    References
+    ----------
+    .. [1] Pleiss, Zhang, Elenberg, Weinberger, "Identifying mislabeled data using the
+       area under the margin ranking", NeurIPS 2020, eq. 1 and 2.
+    """
+
+    #: Margins come, not probabilities of classes.
+    gives_margins = True
+
+    def __init__(self, estimator=None):
+        self.estimator = estimator
+
+    def collect(self, given, generator):
+        """Train once on all rows; returns `OutOfSample` with margins."""
+        model = clone(_own(self.estimator, given))
+        if not offers(model, "record_margins"):
+            raise EstimatorError(
+                f"{given.by}: evidence='dynamics' needs a PyTorch or Keras model, "
+                f"which records margins while it trains; got {model!r}. Use "
+                "hubclean.skorch or hubclean.scikeras, or evidence='cv'."
+            )
+        seed_estimator(model, draw_seed(generator)).set_params(record_margins=True)
+        total = count_epochs(model)
+        with progress(total, desc=given.by, enabled=given.verbose >= 1):
+            model.fit(given.X, given.labels, **given.fit_params)
+        margins = np.asarray(model.margins_, dtype=np.float64)
+        return OutOfSample(None, ~np.isnan(margins), margins)
+
+
+class Average(BaseEstimator):
+    """Several kinds of evidence, averaged; what a list stands for."""
+
+    def __init__(self, kinds):
+        self.kinds = kinds
+
+    def collect(self, given, generator):
+        """Collect all of them; returns the mean."""
+        if any(hasattr(kind, "gives_margins") for kind in self.kinds):
+            raise ParameterError(
+                f"{given.by}: 'dynamics' gives margins, not probabilities, and cannot "
+                "be averaged with other kinds of evidence. Use it alone."
+            )
+        found = [kind.collect(given, generator) for kind in self.kinds]
+        judged = np.logical_and.reduce([one.judged for one in found])
+        probs = np.mean([one.pred_probs for one in found], axis=0)
+        return OutOfSample(probs, judged)
+
+
+#: Short name -> kind of evidence.
+KINDS = {
+    "cv": CrossValidation,
+    "dynamics": TrainingDynamics,
+    "leave_one_out": LeaveOneOut,
+}
+
+
+def as_evidence(evidence, *, by):
+    """Kind of evidence for what `evidence` may be.
+
+    Parameters
+    ----------
+    evidence : str, kind of evidence, classifier, or list of these
+        A classifier stands for its cross-validation.
+    by : str
+        Who asks, named in messages.
+
+    Returns
+    -------
+    kind : object with ``collect``
+        The evidence, not yet collected.
+
+    Raises
+    ------
+    ParameterError
+        Lists what it may be.
+
+    Examples
+    --------
+    >>> as_evidence("leave_one_out", by="example")
+    LeaveOneOut()
+    """
+    if isinstance(evidence, list | tuple) and len(evidence):
+        return Average([as_evidence(one, by=by) for one in evidence])
+    if isinstance(evidence, str) and evidence in KINDS:
+        return KINDS[evidence]()
+    if hasattr(evidence, "collect") and not isinstance(evidence, type):
+        return evidence
+    if hasattr(evidence, "fit") or isinstance(evidence, type):
+        return CrossValidation(evidence)
+    names = ", ".join(map(repr, KINDS))
+    raise ParameterError(
+        f"{by}: `evidence` must be {names}, an object of hubclean.evidence, a "
+        f"classifier, or a list of these; got {evidence!r}."
+    )
+
+
+def _own(estimator, given):
+    """The estimator of this evidence, or the cleaner's."""
+    if estimator is None:
+        return given.classifier
+    return check_classifier(as_classifier(estimator, by=given.by), by=given.by)
+
+
+def _features(given):
+    """X as one row of numbers for each sample."""
+    X = given.X
+    try:
+        dense = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+        features = np.asarray(dense.reshape(len(dense), -1), dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise RowsError(
+            f"{given.by}: evidence='leave_one_out' needs rows of numbers, features or "
+            f"embeddings; got rows that are not ({exc}). Put a vectoriser before the "
+            "cleaner, or use evidence='cv'."
+        ) from exc
+    if not np.isfinite(features).all():
+        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise RowsError(
+            f"{given.by}: evidence='leave_one_out' needs finite numbers; Input X "
+            f"contains NaN or infinity in row {row}. Impute them before the cleaner."
+        )
+    return features

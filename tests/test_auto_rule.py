@@ -1,0 +1,284 @@
+import pickle
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.model_selection import cross_val_predict
+
+from hubclean import HubLabelCleaner, find_label_issues
+from hubclean._auto_rule import (
+    best_expected_f1_cut,
+    errors_interval,
+    fit_error_model,
+    learn_auto_rule,
+)
+from hubclean._label_issues import RULE_NAMES
+from hubclean._noise_model import _Fit, fit_noise_model
+from hubclean.datasets import (
+    class_conditional_noise,
+    instance_dependent_noise,
+    symmetric_noise,
+)
+
+SEEDS = [0, 1, 2]
+
+
+def draw(n_rows, n_classes, seed, scale=3.0):
+    """True classes drawn from known probabilities, and these."""
+    rng = np.random.default_rng(seed)
+    probs = softmax(scale * rng.normal(size=(n_rows, n_classes)), axis=1)
+    true = (probs.cumsum(axis=1) < rng.random((n_rows, 1))).sum(axis=1)
+    return np.minimum(true, n_classes - 1), probs
+
+
+def f1(mask, wrong):
+    return 2 * (mask & wrong).sum() / (mask.sum() + wrong.sum())
+
+
+def best_f1(quality, wrong):
+    found = np.cumsum(wrong[np.argsort(quality, kind="stable")])
+    return (2 * found / (np.arange(1, len(wrong) + 1) + wrong.sum())).max()
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 0.1])
+@pytest.mark.parametrize("kind", ["uniform", "pairs", "runner_up"])
+def test_gradient_of_the_loss(kind, sharpness):
+    true, probs = draw(200, 4, 0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    fit = _Fit(labels, probs, kind, sharpness)
+    at = fit.start + 0.3 * np.random.default_rng(1).normal(size=len(fit.start))
+    steps = 1e-6 * np.eye(len(at))
+    numeric = [(fit.loss(at + s)[0] - fit.loss(at - s)[0]) / 2e-6 for s in steps]
+    np.testing.assert_allclose(fit.loss(at)[1], numeric, atol=1e-7)
+    assert np.abs(numeric).max() > 0.01
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uniform_model_finds_slope_and_rate(seed):
+    true, probs = draw(5000, 5, seed)
+    labels, _ = symmetric_noise(true, 0.2, random_state=seed)
+    # Probabilities flattened by 2: the slope that undoes it is 2.
+    flat = np.sqrt(probs) / np.sqrt(probs).sum(axis=1, keepdims=True)
+    model = fit_noise_model(labels, flat, "uniform", sharpness=0.0)
+    assert model.slope == pytest.approx(2, rel=0.15)
+    assert 1 - model.rates[0, 0] == pytest.approx(0.2, abs=0.03)
+    np.testing.assert_allclose(model.rates.sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pairs_model_finds_the_noise_matrix(seed):
+    true, probs = draw(5000, 3, seed, scale=5.0)
+    matrix = np.array([[0.6, 0.0, 0.05], [0.4, 0.95, 0.0], [0.0, 0.05, 0.95]])
+    labels, _ = class_conditional_noise(true, matrix, random_state=seed)
+    model = fit_noise_model(labels, probs, "pairs", sharpness=0.0)
+    np.testing.assert_allclose(model.rates, matrix, atol=0.05)
+
+
+def test_error_probability_is_bayes_rule():
+    true, probs = draw(500, 4, 0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    for kind in ("uniform", "pairs"):
+        model = fit_noise_model(labels, probs, kind)
+        clean = probs**model.slope * np.exp(model.bias)
+        clean /= clean.sum(axis=1, keepdims=True)
+        joint = clean * model.rates[labels]
+        right = joint[np.arange(500), labels] / joint.sum(axis=1)
+        np.testing.assert_allclose(
+            model.error_probability(labels, probs), 1 - right, atol=1e-9
+        )
+
+
+def test_runner_up_model_spreads_wrong_labels_by_resemblance():
+    true, probs = draw(500, 4, 0)
+    labels, _ = instance_dependent_noise(true, 0.3, pred_probs=probs, random_state=0)
+    model = fit_noise_model(labels, probs, "runner_up")
+    share, slope = model.resemblance
+    clean = softmax(model.slope * np.log(probs) + model.bias, axis=1)
+    near = softmax(slope * np.log(probs), axis=1)
+    rate, row = 1 - model.rates[0, 0], 7
+    given = labels[row]
+    moved = sum(
+        clean[row, k]
+        * rate
+        * ((1 - share) / 3 + share * near[row, given] / (1 - near[row, k]))
+        for k in range(4)
+        if k != given
+    )
+    kept = clean[row, given] * (1 - rate)
+    assert model.error_probability(labels, probs)[row] == pytest.approx(
+        moved / (moved + kept), rel=1e-6
+    )
+
+
+def test_cut_has_the_best_expected_f1_of_all_cuts():
+    errors = np.random.default_rng(0).beta(0.3, 1, 300)
+    cut = best_expected_f1_cut(errors)
+
+    def expected(at):
+        flagged = errors >= at
+        return 2 * errors[flagged].sum() / (flagged.sum() + errors.sum())
+
+    assert expected(cut) == max(expected(at) for at in errors)
+
+
+def test_nothing_is_flagged_where_no_wrong_label_is_expected():
+    assert best_expected_f1_cut(np.full(1000, 1e-4)) == np.inf
+    assert best_expected_f1_cut(np.empty(0)) == np.inf
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clean_rows_of_a_doubtful_model_are_left_alone(seed):
+    true, probs = draw(4000, 10, seed, scale=2.0)
+    rule = learn_auto_rule(true, probs)
+    disagree = (probs.argmax(axis=1) != true).mean()
+    assert rule.mask.mean() < 0.02 < 0.3 < disagree
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "noise, level",
+    [("symmetric", 0.05), ("symmetric", 0.45), ("matrix", 0.05), ("matrix", 0.45)]
+    # Doubtful rows explain fewer wrong labels of this kind as well as noise does.
+    + [("instance", 0.45)],
+)
+def test_cut_is_near_the_best_one(noise, level, seed):
+    true, probs = draw(3000, 6, seed, scale=5.0)
+    if noise == "symmetric":
+        labels, wrong = symmetric_noise(true, level, random_state=seed)
+    elif noise == "matrix":
+        matrix = np.eye(6) * (1 - level) + level * np.roll(np.eye(6), 2, axis=0)
+        labels, wrong = class_conditional_noise(true, matrix, random_state=seed)
+    else:
+        labels, wrong = instance_dependent_noise(
+            true, level, pred_probs=probs, random_state=seed
+        )
+    rule = learn_auto_rule(labels, probs)
+    best = best_f1(1 - rule.error_probability, wrong)
+    assert f1(rule.mask, wrong) > 0.9 * best
+    assert rule.estimated_errors == pytest.approx(wrong.sum(), rel=0.35)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_beats_the_default_of_cleanlab_on_digits(seed):
+    X, y = load_digits(return_X_y=True)
+    labels, wrong = symmetric_noise(y, 0.1, random_state=seed)
+    model = LogisticRegression(C=0.1, tol=1e-3, max_iter=200)
+    probs = cross_val_predict(model, X / 16, labels, cv=3, method="predict_proba")
+    found = find_label_issues(
+        labels, probs, filter_by="auto", score_by="clean_probability"
+    )
+    usual = find_label_issues(
+        labels, probs, filter_by="prune_by_noise_rate", score_by="self_confidence"
+    )
+    masks = [table["is_label_issue"].to_numpy() for table in (found, usual)]
+    scores = [
+        average_precision_score(wrong, -t["label_quality"]) for t in (found, usual)
+    ]
+    assert f1(masks[0], wrong) > f1(masks[1], wrong)
+    assert scores[0] > scores[1]
+
+
+def test_quality_is_the_probability_of_a_right_label_and_the_mask_its_low_end():
+    true, probs = draw(1000, 4, 3)
+    labels, _ = symmetric_noise(true, 0.1, random_state=3)
+    table = find_label_issues(
+        labels, probs, filter_by="auto", score_by="clean_probability"
+    )
+    quality, mask = table["label_quality"], table["is_label_issue"]
+    assert quality[mask].max() < quality[~mask].min()
+    assert quality.between(0, 1).all()
+    np.testing.assert_allclose(
+        quality, 1 - learn_auto_rule(labels, probs).error_probability
+    )
+
+
+def test_permuted_rows_and_classes():
+    true, probs = draw(600, 4, 5)
+    labels, _ = symmetric_noise(true, 0.15, random_state=5)
+    errors = learn_auto_rule(labels, probs).error_probability
+    rng = np.random.default_rng(0)
+    rows, classes = rng.permutation(600), rng.permutation(4)
+    permuted = learn_auto_rule(
+        np.argsort(classes)[labels[rows]], probs[rows][:, classes]
+    )
+    np.testing.assert_allclose(permuted.error_probability, errors[rows], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "labels, probs",
+    [
+        ([0, 1], [[1.0, 0.0], [0.0, 1.0]]),
+        ([0, 0, 0], [[1.0, 0.0]] * 3),
+        ([2, 0, 0, 2], [[0.0, 0.5, 0.5]] * 4),
+        (np.zeros(9000, int), np.full((9000, 3), 1 / 3, np.float32)),
+        (np.arange(60), np.eye(60)),
+    ],
+    ids=["two rows", "one class", "missing class", "no information", "many classes"],
+)
+def test_small_and_odd_problems(labels, probs):
+    rule = learn_auto_rule(np.array(labels), np.array(probs))
+    assert rule.mask.shape == (len(labels),)
+    assert np.isfinite(rule.error_probability).all()
+    assert ((rule.error_probability >= 0) & (rule.error_probability <= 1)).all()
+
+
+def test_more_rows_than_are_fitted_are_judged_in_blocks(monkeypatch):
+    monkeypatch.setattr("hubclean._auto_rule._FIT_ROWS", 1000)
+    true, probs = draw(2000, 3, 1, scale=5.0)
+    labels, wrong = symmetric_noise(true, 0.1, random_state=1)
+    rule = learn_auto_rule(labels, probs)
+    monkeypatch.setattr("hubclean._auto_rule._BLOCK_NUMBERS", 1000)
+    np.testing.assert_allclose(
+        fit_error_model(labels, probs).error_probability(labels, probs),
+        rule.error_probability,
+    )
+    assert f1(rule.mask, wrong) > 0.8
+
+
+def test_interval_covers_the_estimates_of_fresh_draws():
+    estimates, intervals = [], []
+    for seed in range(12):
+        true, probs = draw(800, 3, seed, scale=5.0)
+        labels, _ = symmetric_noise(true, 0.2, random_state=seed)
+        rule = learn_auto_rule(labels, probs)
+        estimates.append(rule.estimated_errors)
+        intervals.append(errors_interval(rule, labels, probs, n_bootstrap=10))
+    low, high = np.array(intervals).T
+    middle = np.mean(estimates)
+    assert ((low < middle) & (middle < high)).mean() >= 0.6
+    # As wide as the estimates are spread, to within a factor of 2.
+    width = np.median(high - low) / (2 * 1.645)
+    assert 0.5 < width / np.std(estimates) < 2
+    rule = learn_auto_rule(labels, probs)
+    narrow = errors_interval(rule, labels, probs, level=0.5, n_bootstrap=10)
+    assert narrow[1] - narrow[0] < high[-1] - low[-1]
+
+
+def test_cleaner_with_the_auto_rule():
+    X, true = make_blobs(400, centers=4, cluster_std=1.2, random_state=2)
+    y, wrong = symmetric_noise(np.array(list("abcd"))[true], 0.1, random_state=0)
+    cleaner = HubLabelCleaner(
+        filter_by="auto", score_by="clean_probability", random_state=0
+    ).fit(X, y)
+    issues = cleaner.label_issues_["is_label_issue"].to_numpy()
+    assert f1(issues, wrong) > 0.85
+    assert cleaner.estimated_errors_ == pytest.approx(40, abs=15)
+    precision = (issues & wrong).sum() / issues.sum()
+    assert cleaner.estimated_precision_ == pytest.approx(precision, abs=0.15)
+    again = pickle.loads(pickle.dumps(cleaner)).check_labels(X, y)
+    assert f1(again["is_label_issue"].to_numpy(), wrong) > 0.85
+    cleaner.set_params(filter_by="both", score_by="self_confidence").fit(X, y)
+    assert not hasattr(cleaner, "estimated_errors_")
+
+
+def test_auto_is_the_first_of_the_rules():
+    assert RULE_NAMES[0] == "auto"
+    with pytest.raises(ValueError, match="must be one of.*auto"):
+        find_label_issues([0, 1], np.eye(2), filter_by="automatic")
+    with pytest.raises(ValueError, match="score_by='clean_probability'; got True"):
+        find_label_issues(
+            [0, 1], np.eye(2), score_by="clean_probability", adjust_pred_probs=True
+        )

@@ -1,0 +1,110 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from hubclean._decisions import apply_decisions_to_arrays, read_decisions
+from hubclean.exceptions import DatasetChangedError, LabelsError, ValidationError
+
+TABLE = pd.DataFrame(
+    {
+        "row": [3, 1, 0],
+        "decision": ["prune", "Relabel ", "keep"],
+        "new_label": ["", "dog", ""],
+    }
+)
+Y = np.array(["cat", "cat", "dog", "cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        np.asarray,
+        pd.DataFrame,
+        sparse.csr_matrix,
+        lambda X: [list(row) for row in X],
+        lambda X: X.reshape(5, 1, 2, 1),
+    ],
+)
+def test_any_container_is_corrected(container):
+    X = np.arange(10.0).reshape(5, 2)
+    kept, y = apply_decisions_to_arrays(container(X), Y, TABLE)
+    assert y.tolist() == ["cat", "dog", "dog", "dog"]
+    kept = kept.toarray() if sparse.issparse(kept) else np.asarray(kept)
+    np.testing.assert_array_equal(kept.reshape(4, 2), X[[0, 1, 2, 4]])
+
+
+def test_the_input_is_untouched():
+    X, y = np.arange(5.0)[:, np.newaxis], Y.copy()
+    apply_decisions_to_arrays(X, y, TABLE)
+    assert (y == Y).all()
+
+
+@pytest.mark.parametrize("new", [7, "7", 7.0, np.int64(7)])
+def test_integer_labels_keep_their_type(new):
+    y = np.array([5, 7, 5], dtype=np.uint8)
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": [new]})
+    corrected = apply_decisions_to_arrays([[1], [2], [3]], y, table)[1]
+    assert corrected.tolist() == [7, 7, 5] and corrected.dtype == np.uint8
+
+
+def test_names_stand_for_codes():
+    y = np.array([0, 1, 0])
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["dog"]})
+    names = ["cat", "dog"]
+    assert apply_decisions_to_arrays([[1]] * 3, y, table, class_names=names)[
+        1
+    ].tolist() == [1, 1, 0]
+    with pytest.raises(LabelsError, match=r"must be one of the classes '0', '1'; got"):
+        apply_decisions_to_arrays([[1]] * 3, y, table)
+
+
+def test_a_longer_name_fits():
+    y = np.array(["a", "bb"])
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["bb"]})
+    assert apply_decisions_to_arrays([[1]] * 2, y[:2], table)[1].tolist() == ["bb"] * 2
+
+
+def test_labels_that_changed_since_are_refused():
+    with pytest.raises(DatasetChangedError, match=r"in 1 rows \(1\)"):
+        apply_decisions_to_arrays(
+            np.zeros((5, 1)), Y, TABLE.assign(given_label=["cat", "dog", "cat"])
+        )
+
+
+def test_lengths_are_checked():
+    with pytest.raises(LabelsError, match="which has 4; got an array of shape"):
+        apply_decisions_to_arrays(np.zeros((4, 1)), Y, TABLE)
+    with pytest.raises(DatasetChangedError, match="name rows 3, but the data has 3"):
+        apply_decisions_to_arrays(np.zeros((3, 1)), Y[:3], TABLE)
+    with pytest.raises(ValidationError, match="got list"):
+        read_decisions([1])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["keep", "relabel", "prune"]), st.integers(0, 2)),
+        max_size=20,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_decisions_does_not_matter(choices, random):
+    y = np.arange(len(choices) + 3) % 3
+    table = pd.DataFrame(choices, columns=["decision", "new_label"])
+    table["row"] = np.arange(len(choices))
+    order = list(range(len(choices)))
+    random.shuffle(order)
+    X = np.arange(len(y))[:, np.newaxis]
+    one = apply_decisions_to_arrays(X, y, table)
+    two = apply_decisions_to_arrays(X, y, table.iloc[order])
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+    want = [
+        (row, label if choice == "relabel" else row % 3)
+        for row, (choice, label) in enumerate(choices)
+        if choice != "prune"
+    ]
+    assert list(zip(one[0][:, 0], one[1], strict=True))[: len(want)] == want

@@ -1,0 +1,495 @@
+"""What only the PyTorch adapter does: modules, losses, devices, training."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("skorch")
+
+from skorch.callbacks import EarlyStopping, LRScheduler  # noqa: E402
+from skorch.dataset import ValidSplit  # noqa: E402
+from torch import nn  # noqa: E402
+
+from hubclean import pytorch as hp  # noqa: E402
+from hubclean.exceptions import (  # noqa: E402
+    EstimatorError,
+    LabelsError,
+    ParameterError,
+    TrainingError,
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = make_classification(
+        160, 6, n_informative=4, n_classes=3, class_sep=2, random_state=0
+    )
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    X = rng.integers(0, 120, (60, 12, 12), dtype=np.uint8)
+    for row, k in zip(X, y, strict=True):
+        row[4 * k : 4 * k + 4] += 130
+    return X, y
+
+
+def net(**params):
+    return hp.skorch(**{"epochs": 3, "batch_size": 16, "random_state": 0, **params})
+
+
+def linear(n_outputs=3, n_inputs=6):
+    return nn.Linear(n_inputs, n_outputs)
+
+
+class Hidden(nn.Module):
+    def __init__(self, hidden, n_classes=3):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(6, hidden), nn.ReLU(), nn.Linear(hidden, n_classes)
+        )
+
+    def forward(self, x):
+        return self.body(x)
+
+
+class TestModules:
+    def test_a_class_gets_its_arguments(self, table):
+        fitted = net(module=Hidden, module__hidden=5).fit(*table)
+        assert fitted.module_.body[0].out_features == 5
+
+    def test_a_function_may_make_the_module(self, table):
+        assert net(module=linear).fit(*table).module_.out_features == 3
+
+    def test_a_class_that_needs_arguments_says_so(self, table):
+        with pytest.raises(
+            EstimatorError, match=r"Hidden cannot be made.*'hidden'.*module__hidden=64"
+        ):
+            net(module=Hidden).fit(*table)
+
+    def test_a_function_that_makes_something_else(self, table):
+        with pytest.raises(EstimatorError, match="it made a list"):
+            net(module=lambda: []).fit(*table)
+
+    def test_no_module_at_all(self, table):
+        with pytest.raises(EstimatorError, match="`module` must be.*got int"):
+            net(module=3).fit(*table)
+
+    def test_an_instance_starts_every_fit_with_fresh_weights(self, table):
+        X, y = table
+        given = Hidden(8)
+        before = {k: v.clone() for k, v in given.state_dict().items()}
+        with torch.no_grad():
+            for parameter in given.parameters():
+                parameter.fill_(7.0)  # weights that would leak
+        leaky = {k: v.clone() for k, v in given.state_dict().items()}
+        fitted = net(module=given).fit(X, y)
+        assert fitted.module_ is not given
+        assert not any((p == 7).all() for p in fitted.module_.parameters())
+        for name, value in given.state_dict().items():
+            assert torch.equal(value, leaky[name])
+            assert before[name].shape == value.shape
+        again = clone(fitted).fit(X, y)
+        np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+
+    def test_batch_statistics_of_an_instance_are_forgotten_too(self, images):
+        norm = nn.BatchNorm2d(1)
+        norm.running_mean.fill_(50.0)
+        module = nn.Sequential(norm, nn.Flatten(), nn.Linear(144, 3))
+        fitted = net(module=module).fit(*images)
+        assert fitted.module_[0].running_mean.abs().item() < 10
+        assert norm.running_mean.item() == 50.0
+
+    def test_an_instance_that_cannot_reset_itself_says_why_that_matters(self, table):
+        class Scaled(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.ones(3))
+                self.last = nn.Linear(6, 3)
+
+            def forward(self, x):
+                return self.last(x) * self.scale
+
+        with pytest.raises(
+            EstimatorError, match=r"the module itself \(Scaled\).*have seen the rows"
+        ):
+            net(module=Scaled()).fit(*table)
+        net(module=Scaled).fit(*table)
+        net(module=Scaled(), keep_weights=True).fit(*table)
+
+    def test_weights_are_kept_only_where_asked(self, table):
+        module = linear()
+        kept = net(module=module, keep_weights=True, epochs=0).fit(*table)
+        assert torch.equal(kept.module_.weight, module.weight)
+        assert kept.module_ is not module
+        fresh = net(module=module, epochs=0).fit(*table)
+        assert not torch.equal(fresh.module_.weight, module.weight)
+
+    def test_lazy_layers_are_sized_from_the_data(self, table):
+        module = nn.Sequential(nn.LazyLinear(7), nn.ReLU(), nn.LazyLinear(3))
+        assert net(module=module).fit(*table).module_[0].in_features == 6
+
+    def test_attention_can_reset_itself(self, table):
+        class Attention(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+                self.last = nn.Linear(6, 3)
+
+            def forward(self, x):
+                rows = x.unsqueeze(1)
+                return self.last(self.attention(rows, rows, rows)[0][:, 0])
+
+        net(module=Attention()).fit(*table)
+
+    @pytest.mark.parametrize("n_outputs", [1, 2, 4])
+    def test_a_wrong_number_of_outputs(self, table, n_outputs):
+        with pytest.raises(
+            EstimatorError, match=rf"must have 3 outputs.*\(2, {n_outputs}\)"
+        ):
+            net(module=linear(n_outputs)).fit(*table)
+
+    def test_rows_that_the_module_cannot_take(self, table):
+        with pytest.raises(
+            EstimatorError, match=r"cannot take a batch of shape \(2, 6\)"
+        ):
+            net(module=linear(n_inputs=5)).fit(*table)
+
+    def test_outputs_may_be_logits_probabilities_or_their_logarithms(self, table):
+        X, y = table
+        heads = [nn.Identity(), nn.Softmax(1), nn.LogSoftmax(1)]
+        several = [
+            net(module=lambda h=h: nn.Sequential(linear(), h), epochs=8).fit(X, y)
+            for h in heads
+        ]
+        first, *others = [each.predict_proba(X) for each in several]
+        np.testing.assert_allclose(first.sum(1), 1, atol=1e-6)
+        for other in others:
+            np.testing.assert_allclose(first, other, atol=1e-4)
+
+    def test_the_negative_log_likelihood_gets_logarithms(self, table):
+        X, y = table
+        plain = net(module=linear).fit(X, y)
+        other = net(module=linear, criterion=nn.NLLLoss).fit(X, y)
+        np.testing.assert_allclose(
+            plain.predict_proba(X), other.predict_proba(X), atol=1e-5
+        )
+
+    def test_the_first_of_several_outputs_counts(self, table):
+        class Pair(Hidden):
+            def forward(self, x):
+                return super().forward(x), "hidden state"
+
+        assert net(module=Pair, module__hidden=4).fit(*table).predict(
+            table[0]
+        ).shape == (160,)
+
+    def test_a_module_that_returns_no_tensor(self, table):
+        class Texts(Hidden):
+            def forward(self, x):
+                return "logits"
+
+        with pytest.raises(EstimatorError, match="must return a tensor.*a str"):
+            net(module=Texts, module__hidden=4).fit(*table)
+
+    def test_tokens_stay_integers(self):
+        X = np.random.default_rng(0).integers(0, 30, (90, 5))
+        module = nn.Sequential(nn.Embedding(30, 4), nn.Flatten(), nn.Linear(20, 2))
+        fitted = net(module=module, epochs=10, lr=0.05).fit(X, X[:, 0] > 14)
+        assert fitted.score(X, X[:, 0] > 14) > 0.9
+
+    @pytest.mark.parametrize("channels", [3, 1])
+    def test_grey_images_get_the_channels_of_the_module(self, images, channels):
+        module = nn.Sequential(
+            nn.Conv2d(channels, 4, 3), nn.Flatten(), nn.Linear(400, 3)
+        )
+        assert net(module=module).fit(*images).predict(images[0]).shape == (60,)
+
+    def test_transparency_is_left_out(self, images):
+        X = np.repeat(images[0][..., None], 4, axis=-1)
+        module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(400, 3))
+        net(module=module).fit(X, images[1])
+
+    def test_channels_that_cannot_be_brought_together(self, images):
+        X = np.repeat(images[0][..., None], 3, axis=-1)
+        module = nn.Sequential(nn.Conv2d(5, 4, 3), nn.Flatten(), nn.Linear(400, 3))
+        with pytest.raises(ParameterError, match="takes 5 channels; the images have 3"):
+            net(module=module).fit(X, images[1])
+
+    def test_as_estimator(self, table):
+        module = linear()
+        made = hp.as_estimator(module)
+        assert made.get_params()["module"] is module
+        assert hp.as_estimator(made) is made
+        with pytest.raises(EstimatorError, match="expected a torch.nn.Module.*str"):
+            hp.as_estimator("resnet18")
+
+
+class TestTraining:
+    def test_a_loss_that_is_no_number_names_epoch_and_fold(self, table):
+        X = table[0].copy()
+        X[100, 2] = np.nan
+        with pytest.raises(
+            TrainingError, match="loss became nan in epoch 1 of fold 3.*lower `lr`"
+        ):
+            net(module=linear, fold=3).fit(X, table[1])
+
+    def test_a_learning_rate_that_is_too_high(self, table):
+        sgd = {"optimizer": torch.optim.SGD, "lr": 1e38, "epochs": 20}
+        with pytest.raises(TrainingError, match=r"became (nan|inf) in epoch \d+, "):
+            net(module=linear, **sgd).fit(*table)
+
+    def test_early_stopping_ends_the_training_and_nothing_else(self, table):
+        X, y = table
+        stop = EarlyStopping(patience=2, threshold=10.0)
+        fitted = net(
+            module=linear, epochs=30, callbacks=[stop], valid_dataset=(X, y)
+        ).fit(X, y, evaluate=X[:5])
+        assert len(fitted.history_) == 3
+        assert fitted.history_[-1, "valid_loss"] > 0
+        assert 0 <= fitted.history_[-1, "valid_acc"] <= 1
+        assert fitted.evaluated_proba_.shape == (5, 3)
+
+    def test_an_interrupt_is_not_mistaken_for_early_stopping(self, table):
+        class Interrupted(Hidden):
+            def forward(self, x):
+                if self.training:
+                    raise KeyboardInterrupt
+                return super().forward(x)
+
+        with pytest.raises(KeyboardInterrupt):
+            net(module=Interrupted, module__hidden=4).fit(*table)
+
+    def test_skorchs_own_split_and_schedules(self, table):
+        halved = LRScheduler("StepLR", step_size=1, gamma=0.5, event_name="rate")
+        fitted = net(
+            module=linear,
+            optimizer=torch.optim.Adam,
+            lr=0.08,
+            callbacks=[halved],
+            train_split=ValidSplit(4, stratified=True),
+            record_margins=True,
+        ).fit(*table)
+        assert fitted.history_[:, "rate"] == pytest.approx([0.08, 0.04, 0.02])
+        assert np.isnan(fitted.margins_).sum() == 40  # the validation rows
+
+    def test_the_default_rate_rises_and_falls(self, table):
+        rates = []
+
+        class Noting(torch.optim.AdamW):
+            def step(self, closure=None):
+                rates.append(self.param_groups[0]["lr"])
+                return super().step(closure)
+
+        net(module=linear, optimizer=Noting, schedule="one_cycle", lr=0.1).fit(*table)
+        assert len(rates) == 30
+        assert np.argmax(rates) == 9
+        assert max(rates) == pytest.approx(0.1)
+        assert rates[-1] < 1e-4
+
+    def test_warm_start_is_refused(self, table):
+        with pytest.raises(ParameterError, match="`warm_start` must be False"):
+            net(warm_start=True).fit(*table)
+
+    def test_partial_fit_goes_on(self, table):
+        X, y = table
+        once = net(module=linear, module__n_outputs=4, epochs=1)
+        once.partial_fit(X[:50], np.zeros(50), classes=[0, 1, 2, 9])
+        assert once.classes_.tolist() == [0, 1, 2, 9]
+        before = once.module_.weight.clone()
+        once.partial_fit(X, y)
+        assert 0 < (once.module_.weight - before).abs().max() < 0.5
+
+    def test_classes_can_be_named_ahead(self, table):
+        X, y = table
+        fitted = net(classes=[0, 1, 2, 5]).fit(X, y)
+        assert fitted.predict_proba(X).shape == (160, 4)
+        with pytest.raises(LabelsError, match="label 2, which is none of the 2"):
+            net(classes=[0, 1]).fit(X, y)
+
+    def test_threads_and_processes_give_the_same_answer(self, images, table):
+        X, y = images
+        flip = RandomFlip()
+        plain = net(transform=flip, read_threads=0).fit(X, y).predict_proba(X)
+        threads = net(transform=flip, read_threads=3).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(plain, threads)
+        processes = net(transform=flip, iterator_train__num_workers=1).fit(X, y)
+        np.testing.assert_array_equal(plain, processes.predict_proba(X))
+
+    @pytest.mark.parametrize("backend", ["loky", "threading"])
+    def test_jobs_side_by_side_give_the_same_answer(self, table, backend):
+        from joblib import Parallel, delayed
+
+        X, y = table
+        dropping = nn.Sequential(nn.Linear(6, 32), nn.Dropout(0.5), nn.Linear(32, 3))
+        nets = [net(module=dropping, random_state=seed) for seed in (0, 1, 2)]
+        alone = [each.fit(X, y).predict_proba(X) for each in nets]
+        with Parallel(n_jobs=2, backend=backend) as parallel:
+            fitted = parallel(delayed(each.fit)(X, y) for each in nets)
+        for one, other in zip(alone, fitted, strict=True):
+            np.testing.assert_array_equal(one, other.predict_proba(X))
+
+    def test_torchs_own_random_numbers_are_left_alone(self, images):
+        torch.manual_seed(5)
+        expected = torch.rand(3)
+        torch.manual_seed(5)
+        net().fit(*images).predict_proba(images[0])
+        assert torch.equal(torch.rand(3), expected)
+
+    def test_the_number_of_threads_is_put_back(self, table):
+        before = torch.get_num_threads()
+        net(num_threads=before + 1).fit(*table)
+        assert torch.get_num_threads() == before
+
+    @pytest.mark.parametrize("amp", [True, "bfloat16"])
+    def test_mixed_precision(self, table, amp):
+        X, y = table
+        assert net(amp=amp, epochs=10).fit(X, y).score(X, y) > 0.8
+
+    def test_an_unknown_precision(self, table):
+        with pytest.raises(ParameterError, match="`amp` must be.*'int8'"):
+            net(amp="int8").fit(*table)
+
+    def test_compile_is_passed_on(self, table, monkeypatch):
+        calls = []
+        monkeypatch.setattr(
+            nn.Module, "compile", lambda self, **kwargs: calls.append(kwargs)
+        )
+        net(module=linear, compile=True, compile__dynamic=True).fit(*table)
+        assert calls == [{"dynamic": True}]
+
+    def test_parameters_set_later_count_at_the_next_fit(self, table):
+        fitted = net(module=Hidden, module__hidden=4).fit(*table)
+        fitted.set_params(module__hidden=6)
+        assert fitted.module_.body[0].out_features == 4
+        assert fitted.fit(*table).module_.body[0].out_features == 6
+
+    def test_clones_share_the_data_they_were_given(self, table):
+        data = (table[0], table[1])
+        given = net(dataset=data, module=linear())
+        twin = clone(given)
+        assert twin.dataset is data
+        assert twin.module is given.module
+        assert twin.fit().score(*table) > 0.5
+
+    def test_a_pickle_holds_no_rows(self, images):
+        X = np.zeros((60, 64, 64, 3), dtype=np.uint8)
+        fitted = net(module=nn.Sequential(nn.Flatten(), nn.Linear(12288, 3)), epochs=1)
+        fitted.fit(X, images[1])
+        weights = 12288 * 3 * 4
+        assert len(pickle.dumps(fitted)) < 4 * weights + 50_000  # with AdamW's moments
+
+    def test_it_must_be_fitted_first(self, table):
+        with pytest.raises(Exception, match="not initialized"):
+            net().predict_proba(table[0])
+        with pytest.raises(EstimatorError, match="call fit"):
+            net().initialize()
+
+
+class RandomFlip:
+    """Turn some images upside down, by torch's random numbers."""
+
+    def __call__(self, image):
+        return image[::-1] if torch.rand(()) < 0.5 else image
+
+
+class TestDevices:
+    def test_a_device_that_is_not_there(self, table):
+        with pytest.raises(ParameterError, match="'cuda:99' is not there"):
+            net(device="cuda:99").fit(*table)
+        with pytest.raises(ParameterError, match="`device` must be 'auto'.*'gpu'"):
+            net(device="gpu").fit(*table)
+
+    def test_folds_are_dealt_out_to_the_gpus(self, monkeypatch):
+        from hubclean.pytorch._devices import choose_device
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda i: ([3, 8][i], 9))
+        assert [choose_device("auto", fold).index for fold in range(3)] == [0, 1, 0]
+        assert choose_device("auto").index == 1
+
+    def test_the_memory_of_another_device_is_given_back(self, table, monkeypatch):
+        from hubclean.pytorch import _loop
+
+        moves, given_back = [], []
+        monkeypatch.setattr(
+            _loop.TrainingLoop, "_move", lambda self, parts, to: moves.append(str(to))
+        )
+        monkeypatch.setattr(_loop, "give_memory_back", given_back.append)
+        fitted = net(module=linear).fit(*table)
+        assert moves == given_back == []
+        fitted.device_ = FakeDevice()
+        with fitted._on_device(), fitted._on_device():
+            pass
+        assert moves == ["fake", "cpu"]
+        assert given_back == [fitted.device_]
+
+    @pytest.mark.gpu
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+    def test_on_a_gpu(self, images):
+        X, y = images
+        before = torch.cuda.memory_allocated()
+        fitted = net(device="cuda", amp=True, epochs=10).fit(X, y, evaluate=X)
+        assert next(fitted.module_.parameters()).device.type == "cpu"
+        assert torch.cuda.memory_allocated() == before
+        assert fitted.score(X, y) > 0.9
+        half = net(device="cuda", amp="float16", epochs=10).fit(X, y)
+        assert half.score(X, y) > 0.9
+        np.testing.assert_allclose(
+            pickle.loads(pickle.dumps(fitted)).predict_proba(X),
+            fitted.predict_proba(X),
+            atol=1e-4,
+        )
+
+
+class FakeDevice:
+    type = "fake"
+
+    def __str__(self):
+        return "fake"
+
+
+@pytest.mark.parametrize("module", [Hidden(8), lambda: Hidden(8)])
+def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
+    from hubclean import HubLabelCleaner
+
+    X, y = table
+    if isinstance(module, nn.Module):
+        before = module.body[0].weight.clone()
+        cleaner = HubLabelCleaner(module, cv=2, random_state=0)
+        cleaner.fit(X.astype(np.float32), y)
+        assert torch.equal(module.body[0].weight, before)
+    else:
+        cleaner = HubLabelCleaner(net(module=module), cv=2, random_state=0).fit(X, y)
+    assert len(cleaner.label_issues_) == len(X)
+    assert isinstance(cleaner.estimator_, hp.TorchClassifier)
+
+
+def test_jobs_of_the_cleaner_change_nothing(images):
+    from hubclean import HubLabelCleaner
+
+    X, y = images
+    tables = [
+        HubLabelCleaner(hp.skorch(epochs=1), cv=2, random_state=0, n_jobs=n_jobs)
+        .fit(X, y)
+        .label_issues_
+        for n_jobs in (1, 2)
+    ]
+    assert tables[0].equals(tables[1])
+
+
+def test_an_error_names_the_fold_of_the_cleaner(table):
+    from hubclean import HubLabelCleaner
+
+    sgd = {"optimizer": torch.optim.SGD, "lr": 1e38, "epochs": 20}
+    cleaner = HubLabelCleaner(net(module=linear, **sgd), cv=2, random_state=0)
+    with pytest.raises(TrainingError, match=r"epoch \d+ of fold 0"):
+        cleaner.fit(*table)
