@@ -208,7 +208,13 @@ def hubcleans_mask(dataset, problem, estimator, **source_params):
     from hubclean import hub
 
     source = hub.open(dataset, **source_params)
-    table = hub.clean_labels(source, estimator, folds=problem.splits, verbose=False)
+    table = hub.clean_labels(
+        source,
+        estimator,
+        folds=problem.splits,
+        verbose=False,
+        label_issues_kwargs={"filter_by": "prune_by_noise_rate"},  # cleanlab's default
+    )
     return table["is_label_issue"].to_numpy()
 
 
