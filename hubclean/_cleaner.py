@@ -372,8 +372,10 @@ class HubLabelCleaner(
         labels = check_labels(y, by=by, n_samples=n_rows(X))
         codes = code_labels(labels, self.classes_, by=by)
         probs = self.predict_proba(X)
-        quality = score_labels(codes, probs, self.score_by, self._error_model)
-        if self.threshold is None and self._rule is None:
+        by_margins = self._rule is None  # no error model was learned
+        score_by = "self_confidence" if by_margins else self.score_by
+        quality = score_labels(codes, probs, score_by, self._error_model)
+        if self.threshold is None and by_margins:
             mask = probs.argmax(axis=1) != codes
         elif self.threshold is None:
             mask = self._rule_for_new_rows().flag(codes, probs)

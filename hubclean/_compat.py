@@ -6,6 +6,7 @@ nowhere else. It imports only `hubclean.exceptions`.
 
 import contextlib
 import importlib
+import os
 import sys
 
 from sklearn.base import _fit_context
@@ -73,10 +74,9 @@ def require(package, *, extra, by):
     >>> require("json", extra="hub", by="an example").dumps([1])
     '[1]'
     """
-    if package.partition(".")[0] == "deeplake":
-        _refuse_after_tensorflow(by)
     try:
-        return importlib.import_module(package)
+        with _own_symbols(package, by):
+            return importlib.import_module(package)
     except ImportError as exc:
         raise MissingPackageError(
             f"{by} needs the package {package.partition('.')[0]!r}, which cannot be "
@@ -85,7 +85,7 @@ def require(package, *, extra, by):
 
 
 def _deeplake_would_abort():
-    """Whether importing Deep Lake now would end the process.
+    """Whether a plain import of Deep Lake would end the process now.
 
     TensorFlow's library on Linux shows the process its own copy of OpenSSL, which
     Deep Lake 4.7 meets with abort() when it is loaded after it. The other order works.
@@ -98,14 +98,24 @@ def _deeplake_would_abort():
     )
 
 
-def _refuse_after_tensorflow(by):
-    """Raise where Deep Lake would end the process without a word."""
-    if _deeplake_would_abort():
+@contextlib.contextmanager
+def _own_symbols(package, by):
+    """Let Deep Lake prefer its own OpenSSL where TensorFlow's would end the process."""
+    if package.partition(".")[0] != "deeplake" or not _deeplake_would_abort():
+        yield
+        return
+    if not hasattr(os, "RTLD_DEEPBIND"):  # musl has none
         raise MissingPackageError(
             f"{by} needs the package 'deeplake', which ends the process when it is "
             "imported after TensorFlow. Start again, and import deeplake (or "
             "hubclean.keras, which does) before tensorflow and keras."
         )
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | os.RTLD_DEEPBIND)
+    try:
+        yield
+    finally:
+        sys.setdlopenflags(flags)
 
 
 def load_deeplake_first():

@@ -20,6 +20,7 @@ _BIAS_PRIOR = 3e-3
 _SLOPE_PRIOR = 2.0
 _WRONG_PRIOR = 1.0
 _FLOOR = 1e-12
+_LEAST_SHARE = 1e-300
 _LOWEST_LOGIT = -60.0
 _LOG_SLOPE = (-6.0, np.log(8.0))
 
@@ -228,7 +229,7 @@ class _Fit:
             by_odds = np.where(self.off, rates * counts.sum(axis=0) - counts, 0.0)
             if self.kind == "uniform":
                 kept = rates[0, 0]
-                prior = -_WRONG_PRIOR * np.log1p(-kept)
+                prior = -_WRONG_PRIOR * np.log(max(1 - kept, _LEAST_SHARE))
                 return np.r_[by_odds.sum() - _WRONG_PRIOR * kept], prior
             pairs = self._pairs(noise)
             # A gamma prior of mean 1 on the factor of every pair.
@@ -254,7 +255,8 @@ class _Fit:
             by_near = -(weight * wrong * share * by_slope).sum()
             # Beta(2, 2) on the share, a log-normal around 1 on the slope.
             value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
-            value += 2 * noise[2] ** 2 - _WRONG_PRIOR * np.log(wrong)
+            value += 2 * noise[2] ** 2
+            value -= _WRONG_PRIOR * np.log(max(wrong, _LEAST_SHARE))
             return np.r_[
                 by_wrong * wrong * (1 - wrong) - _WRONG_PRIOR * (1 - wrong),
                 by_share * share * (1 - share) - (1 - 2 * share),

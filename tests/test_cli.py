@@ -291,27 +291,29 @@ def test_ctrl_c_says_how_to_go_on(table, capsys, monkeypatch, cache):
 def test_a_stopped_run_goes_on_from_the_cache(table, tmp_path, capsys, monkeypatch):
     """Ctrl-C in the second fold: the first is not trained again."""
     (tmp_path / "stopping.py").write_text(
+        "import os\n"
         "from sklearn.linear_model import LogisticRegression\n"
-        "fits = []\n"
-        "stop_at = [2]\n"
         "class Model(LogisticRegression):\n"
         "    def fit(self, X, y):\n"
-        "        fits.append(len(y))\n"
-        "        if len(fits) == stop_at[0]:\n"
+        "        with open(os.environ['FITS'], 'a') as fits:\n"
+        "            fits.write('x')\n"
+        "        done = os.path.getsize(os.environ['FITS'])\n"
+        "        if done == int(os.environ['STOP_AT']):\n"
         "            raise KeyboardInterrupt\n"
         "        return super().fit(X, y)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    import stopping
-
+    fits = tmp_path / "fits"
+    monkeypatch.setenv("FITS", str(fits))
+    monkeypatch.setenv("STOP_AT", "2")
     options = ["--target", "kind", "--model", "stopping:Model", "--folds", "4", "-q"]
     options += ["--framework", "sklearn", "--cache", tmp_path / "cache", "--json"]
     assert run("find", table, *options) == 130
     assert "same command again to go on" in capsys.readouterr().err
-    stopping.stop_at[0] = None
+    monkeypatch.setenv("STOP_AT", "0")
     assert run("find", table, *options) == 0
     # Two before the stop, three folds that were left, and the final training.
-    assert len(stopping.fits) == 2 + 3 + 1
+    assert fits.stat().st_size == 2 + 3 + 1
     assert json.loads(capsys.readouterr().out)["n_issues"] == 2
 
 

@@ -1,6 +1,7 @@
 """Deep Lake and TensorFlow in one process, in both orders."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -25,7 +26,8 @@ def test_keras_and_then_hub_in_one_process():
     assert done.returncode == 0 and "both" in done.stdout
 
 
-def test_deeplake_after_tensorflow_is_refused_in_words(monkeypatch):
+def test_deeplake_after_tensorflow_is_refused_in_words_where_it_must(monkeypatch):
+    monkeypatch.delattr(os, "RTLD_DEEPBIND", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setitem(sys.modules, "tensorflow", object())
     monkeypatch.delitem(sys.modules, "deeplake", raising=False)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,22 @@ else:
     assert not loaded(), loaded()
 """
 
+HUB = """
+import tempfile
+import keras  # before deeplake, which aborts the process if nobody takes care
+import numpy as np
+from hubclean import HubLabelCleaner, datasets, hub, scikeras
+
+source = hub.open(datasets.write_digits(tempfile.mkdtemp() + "/digits"))
+model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
+classifier = scikeras(model, epochs=2, random_state=0)
+X, y = source.X[:200], source.y[:200]
+lazy = HubLabelCleaner(classifier, cv=2, random_state=0).fit(X, y)
+plain = HubLabelCleaner(classifier, cv=2, random_state=0)
+plain.fit(np.asarray(X), np.asarray(y))
+np.testing.assert_array_equal(lazy.pred_probs_, plain.pred_probs_)
+"""
+
 
 def run(code, **environment):
     done = subprocess.run(
@@ -93,6 +110,18 @@ def run(code, **environment):
 def test_the_torch_backend_of_keras():
     pytest.importorskip("torch")
     run(TORCH_BACKEND, KERAS_BACKEND="torch")
+
+
+def test_a_hub_dataset_after_tensorflow():
+    pytest.importorskip("deeplake")
+    run(HUB)
+
+
+def test_the_tutorial_runs_without_its_data(tmp_path):
+    pytest.importorskip("matplotlib")
+    script = Path(__file__).parent.parent / "docs/examples/plot_keras_fashion_mnist.py"
+    few = {"HUBCLEAN_TUTORIAL_ROWS": "300", "HUBCLEAN_DATA": str(tmp_path)}
+    run(script.read_text(), MPLBACKEND="agg", **few)
 
 
 def test_keras_is_loaded_for_keras_models_only():

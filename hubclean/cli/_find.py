@@ -9,16 +9,16 @@ import pandas as pd
 import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
-from hubclean._confident_learning import FILTERS
-from hubclean._label_quality import SCORES
+from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
 from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._models import make_estimator
 from hubclean.cli._sources import open_data, write_table
+from hubclean.evidence import KINDS
 
 typer = require("typer", extra="cli", by="The command hubclean")
 
-_Filter = StrEnum("Filter", {name: name for name in FILTERS})
-_Score = StrEnum("Score", {name: name for name in SCORES})
+_Filter = StrEnum("Filter", {name: name for name in RULE_NAMES})
+_Score = StrEnum("Score", {name: name for name in SCORE_NAMES})
 _Framework = StrEnum(
     "Framework", {name: name for name in ("torch", "keras", "sklearn")}
 )
@@ -26,6 +26,8 @@ _Framework = StrEnum(
 #: Parameters that change nothing about the result.
 _NOT_TOLD = ("memory", "n_jobs", "verbose")
 
+#: Those of the cleaner.
+_DEFAULTS = HubLabelCleaner().get_params(deep=False)
 #: Share of rows from which the model is to be doubted, not the labels.
 _TOO_MANY = 0.4
 
@@ -85,14 +87,14 @@ def find(
     ),
     evidence: str = typer.Option(
         "cv",
-        help="Where probabilities come from: cv, leave_one_out, or cv,leave_one_out.",
+        help=f"Where probabilities come from: {', '.join(KINDS)}; several with commas.",
         rich_help_panel=_RULE,
     ),
     filter_by: _Filter = typer.Option(
-        "prune_by_noise_rate", help="Rule that flags rows.", rich_help_panel=_RULE
+        _DEFAULTS["filter_by"], help="Rule that flags rows.", rich_help_panel=_RULE
     ),
     score_by: _Score = typer.Option(
-        "self_confidence", help="Score of label quality.", rich_help_panel=_RULE
+        _DEFAULTS["score_by"], help="Score of label quality.", rich_help_panel=_RULE
     ),
     threshold: float = typer.Option(
         None,
