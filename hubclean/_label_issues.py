@@ -11,6 +11,7 @@ from scipy.special import expit
 
 from hubclean._auto_rule import AutoRule, learn_auto_rule
 from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
+from hubclean._issue_engine import row_blocks
 from hubclean._label_quality import SCORES, label_quality
 from hubclean._validation import (
     check_choice,
@@ -140,7 +141,7 @@ min_examples_per_class, n_jobs
     mask = np.zeros(len(codes), dtype=bool)
     mask[rows] = rule.mask if threshold is None else quality[rows] < threshold
     predicted = np.array(codes)
-    predicted[rows] = np.argmax(seen_probs, axis=1)
+    predicted[rows] = _most_probable(seen_probs)
     return Judgement(mask, quality, predicted, rule, errors)
 
 
@@ -218,6 +219,14 @@ def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=
     return label_quality(
         codes, pred_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
     )
+
+
+def _most_probable(pred_probs):
+    """Most probable class of every row; NumPy would copy a read-only memory map."""
+    predicted = np.empty(len(pred_probs), dtype=np.int64)
+    for block in row_blocks(pred_probs):
+        predicted[block] = np.argmax(pred_probs[block], axis=1)
+    return predicted
 
 
 def make_table(is_label_issue, label_quality, predicted_labels, *, index=None):
