@@ -241,6 +241,12 @@ class TestTraining:
         ):
             net(module=linear, fold=3).fit(X, table[1])
 
+    def test_rows_to_predict_that_are_no_numbers(self, table):
+        X = table[0].copy()
+        X[7, 0] = np.inf
+        with pytest.raises(ParameterError, match="for 1 rows of X, row 7 first"):
+            net(module=linear).fit(*table).predict(X)
+
     def test_a_learning_rate_that_is_too_high(self, table):
         sgd = {"optimizer": torch.optim.SGD, "lr": 1e38, "epochs": 20}
         with pytest.raises(TrainingError, match=r"became (nan|inf) in epoch \d+, "):

@@ -336,6 +336,12 @@ class TorchClassifier(TrainingLoop):
             for batch in self.get_iterator(dataset, training=False):
                 logits = self._logits(self.infer(batch[0])).double()
                 proba[batch.rows] = torch.softmax(logits, 1).cpu().numpy()
+        bad = np.flatnonzero(~np.isfinite(proba).all(1))
+        if len(bad):
+            raise ParameterError(
+                f"skorch: the network gives no probabilities for {len(bad)} rows of X, "
+                f"row {bad[0]} first. Look for NaN or huge values in them."
+            )
         return proba
 
     def predict(self, X):
