@@ -25,6 +25,7 @@ _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
 _UNION_PARTS = 100
+_MAYBE_OLD = ". (One of Hub 2 or Deep Lake 3 needs hub.convert(path, new_path).)"
 _OLD_FORMAT = (
     "is in the format of Hub 2 and Deep Lake 3, which Deep Lake 4 does not open. Copy "
     "it into the new format with hub.convert(path, new_path); or use it as it is, in "
@@ -348,13 +349,20 @@ def _explained(address):
         text = str(exc).strip().strip("'").strip()
         for secret in address.secrets():
             text = text.replace(secret, "***")
-        if type(exc).__name__ == "LogNotexistsError" and is_old_format(address):
-            text = _OLD_FORMAT
+        if type(exc).__name__ == "LogNotexistsError":
+            # In a bucket Deep Lake looks for a missing file for half a minute.
+            if address.folder() is None:
+                text += _MAYBE_OLD
+            elif is_old_format(address):
+                text = _OLD_FORMAT
         raise DatasetError(_advice(exc, address.where, text)) from None
 
 
 def is_old_format(address):
     """Whether a dataset of Hub 2 or Deep Lake 3 lies there."""
+    folder = address.folder()
+    if folder is not None:
+        return os.path.isfile(os.path.join(folder, "dataset_meta.json"))
     try:
         reader = _deeplake().storage.Reader(address.url, **address.options())
         return reader.length("dataset_meta.json") > 0
