@@ -10,7 +10,7 @@ TESTS ?=
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint typecheck format clean
+.PHONY: help demo test test-oldest test-deeplake3 docs lint format clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -26,11 +26,46 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
+$(VENV)/.docs: $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# For the check of accessibility in the report's browser tests; they say so without it.
+node_modules/axe-core:
+	@if command -v npm >/dev/null; then \
+	  npm install --no-save --no-audit --no-fund --silent axe-core@4; \
+	else echo "npm is missing: the check of accessibility is skipped"; fi
+
 demo: $(VENV)/.demo  ## Find planted wrong labels in images, end to end
 	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(BIN)/python -m hubclean demo
 
-test: $(VENV)/.dev  ## Run every test
+test: $(VENV)/.dev node_modules/axe-core  ## Run every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+# The Hub line before Deep Lake 4, which needs numpy < 2: an environment of its own.
+.venv-deeplake3/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-deeplake3
+	.venv-deeplake3/bin/python -m pip install -q 'deeplake==3.9.52' 'numpy<2' 'pandas<3' \
+	  pillow pytest pytest-timeout -e .
+	@touch $@
+
+test-deeplake3: .venv-deeplake3/.ready  ## Run the workflow on deeplake 3.9.52
+	.venv-deeplake3/bin/python -m pytest -o addopts= -p no:cacheprovider tests/deeplake3
+
+.venv-oldest/.ready: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install -q -c constraints-oldest.txt torch==2.13.0 skorch \
+	  tensorflow-cpu keras scikeras imbalanced-learn hypothesis pytest pytest-timeout polars -e .
+	@touch $@
+
+# What estimators and adapters promise, on the oldest versions they support.
+test-oldest: .venv-oldest/.ready  ## Run core and adapters on the oldest versions
+	.venv-oldest/bin/python -m pytest -o addopts= --import-mode=importlib -W default \
+	  tests/test_cleaner.py tests/test_sampler.py tests/test_estimator_checks.py \
+	  tests/test_evidence.py tests/test_keras_classifier.py tests/adapters
+
+docs: $(VENV)/.docs  ## Build the documentation, warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lint: $(VENV)/.dev  ## Check style, spelling and types
 	$(BIN)/ruff check .
@@ -42,5 +77,5 @@ format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove the environment and what the demo wrote
-	rm -rf $(VENV) demo-output
+clean:  ## Remove the environments and what the demo wrote
+	rm -rf $(VENV) .venv-deeplake3 .venv-oldest demo-output docs/_build

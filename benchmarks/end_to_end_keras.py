@@ -6,8 +6,8 @@
 - ``hub``: 224 x 224 JPEG images and a network so small that reading counts. (a) the
   loop on decoded arrays in memory; (d) hubclean on the Deep Lake dataset on disk.
 
-Contenders take turns in one run. (a) and (b) draw other numbers for weights and order,
-so their masks are alike but not equal. Run from the root of the repository::
+Contenders take turns in one run. Their masks differ: the loop flags by cleanlab's
+default rule, hubclean by its own. Run from the root of the repository::
 
     HUBCLEAN_DATA=folder python benchmarks/end_to_end_keras.py
 

@@ -160,6 +160,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             score_by=self.score_by,
             threshold=self.threshold,
             frac_noise=self.frac_noise,
+            shared=self.memory is not None,
         )
 
     def _report_errors(self, judgement):

@@ -11,7 +11,10 @@ from scipy.special import expit
 
 from hubclean._auto_rule import AutoRule, learn_auto_rule
 from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
+from hubclean._fingerprint import fingerprint
+from hubclean._issue_engine import row_blocks
 from hubclean._label_quality import SCORES, label_quality
+from hubclean._model_store import final_models
 from hubclean._validation import (
     check_choice,
     check_labels,
@@ -94,6 +97,7 @@ def judge(
     adjust_pred_probs=False,
     min_examples_per_class=1,
     n_jobs=None,
+    shared=False,
 ):
     """Score and flag given labels; the arrays are trusted.
 
@@ -109,6 +113,10 @@ def judge(
 min_examples_per_class, n_jobs
         See `find_label_issues`.
 
+    shared : bool, default=False
+        Learn the error probabilities of equal labels and probabilities once in this
+        process: candidates of a grid search have them in common.
+
     Returns
     -------
     judgement : Judgement
@@ -119,7 +127,7 @@ min_examples_per_class, n_jobs
     seen_codes, seen_probs = codes[rows], pred_probs[rows]
     errors = None
     if filter_by == "auto" or score_by == "clean_probability":
-        errors = learn_auto_rule(seen_codes, seen_probs)
+        errors = _learn_errors(seen_codes, seen_probs, shared)
     quality = np.full(len(codes), np.nan)
     quality[rows] = score_labels(
         seen_codes,
@@ -140,7 +148,7 @@ min_examples_per_class, n_jobs
     mask = np.zeros(len(codes), dtype=bool)
     mask[rows] = rule.mask if threshold is None else quality[rows] < threshold
     predicted = np.array(codes)
-    predicted[rows] = np.argmax(seen_probs, axis=1)
+    predicted[rows] = _most_probable(seen_probs)
     return Judgement(mask, quality, predicted, rule, errors)
 
 
@@ -218,6 +226,26 @@ def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=
     return label_quality(
         codes, pred_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
     )
+
+
+def _learn_errors(codes, pred_probs, shared):
+    """Learn the error probabilities, or recall what was learned from the same."""
+    if not shared:
+        return learn_auto_rule(codes, pred_probs)
+    key = fingerprint("error probabilities", codes, pred_probs)
+    errors = final_models.get(key)
+    if errors is None:
+        errors = learn_auto_rule(codes, pred_probs)
+        final_models.put(key, errors)
+    return errors
+
+
+def _most_probable(pred_probs):
+    """Most probable class of every row; NumPy would copy a read-only memory map."""
+    predicted = np.empty(len(pred_probs), dtype=np.int64)
+    for block in row_blocks(pred_probs):
+        predicted[block] = np.argmax(pred_probs[block], axis=1)
+    return predicted
 
 
 def make_table(is_label_issue, label_quality, predicted_labels, *, index=None):

@@ -23,6 +23,7 @@ from sklearn.preprocessing import FunctionTransformer
 import hubclean
 from hubclean import HubLabelCleaner, LabelCleaningSampler
 from hubclean import _mean_of_folds as mean_of_folds
+from hubclean._auto_rule import learn_auto_rule
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import FoldCache
 from hubclean._model_store import ModelStore, final_models
@@ -56,7 +57,7 @@ def entries(memory):
 GRID = [
     {"cv": [3, 5], "threshold": [None, 0.3], "prune_fraction": [1.0, 0.5]},
     {"cv": [3, 5], "filter_by": ["prune_by_noise_rate", "confident_learning"]},
-    {"cv": [5], "score_by": ["self_confidence", "normalized_margin"]},
+    {"cv": [5], "score_by": ["self_confidence", "clean_probability"]},
 ]
 
 
@@ -106,6 +107,29 @@ def test_a_shared_model_has_the_parameters_that_were_asked_for(memory, log):
         cleaner = HubLabelCleaner(estimator, random_state=0, memory=memory).fit(X, Y)
         assert cleaner.estimator_.verbose == verbose
     assert trainings(log) == 5
+
+
+def test_error_probabilities_are_learned_once(memory, monkeypatch):
+    learned = []
+
+    def learn(*given):
+        learned.append(len(given))
+        return learn_auto_rule(*given)
+
+    monkeypatch.setattr("hubclean._label_issues.learn_auto_rule", learn)
+    tables = [
+        HubLabelCleaner(
+            GaussianNB(), random_state=seed, memory=folder, threshold=threshold
+        )
+        .fit(X, Y)
+        .label_issues_
+        for folder in (memory, None)
+        for seed in (0, 1)
+        for threshold in (None, 0.1, 0.4)
+    ]
+    assert len(learned) == 2 + 6
+    for kept, alone in zip(tables[:6], tables[6:], strict=True):
+        pd.testing.assert_frame_equal(kept, alone)
 
 
 def test_a_shared_model_is_a_copy(memory):
@@ -505,7 +529,14 @@ def test_large_probabilities_lie_in_a_file(memory, log, monkeypatch):
     y = X[:, 0].astype(int)
     y[::51] = (y[::51] + 1) % 200
     n_bytes = 8 * 20_000 * 200
-    cleaner = HubLabelCleaner(Wide(log), cv=10, random_state=0, memory=memory)
+    cleaner = HubLabelCleaner(
+        Wide(log),
+        cv=10,
+        score_by="self_confidence",  # the others read blocks of 32 MB
+        filter_by="prune_by_noise_rate",
+        random_state=0,
+        memory=memory,
+    )
     in_memory = peak_of_fit(cleaner, X, y)
     expected = cleaner.pred_probs_, cleaner.label_issues_
     assert not isinstance(expected[0], np.memmap)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +115,13 @@ def test_the_torch_backend_of_keras():
 def test_a_hub_dataset_after_tensorflow():
     pytest.importorskip("deeplake")
     run(HUB)
+
+
+def test_the_tutorial_runs_without_its_data(tmp_path):
+    pytest.importorskip("matplotlib")
+    script = Path(__file__).parent.parent / "docs/examples/plot_keras_fashion_mnist.py"
+    few = {"HUBCLEAN_TUTORIAL_ROWS": "300", "HUBCLEAN_DATA": str(tmp_path)}
+    run(script.read_text(), MPLBACKEND="agg", **few)
 
 
 def test_keras_is_loaded_for_keras_models_only():

@@ -17,7 +17,10 @@ def fitted():
     y = np.repeat(["<b>cat</b>", "dog"], 40)
     X = rng.normal(size=(80, 2)) + 6 * (y == "dog")[:, None]
     y[[3, 9]] = "dog"
-    return HubLabelCleaner(cv=3, threshold=0.5, random_state=0).fit(X, y)
+    cleaner = HubLabelCleaner(
+        cv=3, score_by="self_confidence", threshold=0.5, random_state=0
+    )
+    return cleaner.fit(X, y)
 
 
 def test_a_fitted_cleaner_tells_what_it_found(fitted):

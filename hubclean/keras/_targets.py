@@ -289,7 +289,7 @@ def probe_outputs(model, rows):
         If the model cannot take the rows, or does not give one row of outputs each.
     """
     try:
-        values = model(rows, training=False)
+        values = model(_tensor(rows), training=False)
     except Exception as exc:  # Keras lets errors of every backend through
         raise EstimatorError(
             f"KerasClassifier: the model cannot take rows of shape {rows.shape[1:]} "
@@ -305,6 +305,13 @@ def probe_outputs(model, rows):
     values = keras.ops.convert_to_numpy(values)
     activation = last_activation(model) or _activation_of(values)
     return Outputs(int(values.shape[1]), activation)
+
+
+def _tensor(rows):
+    """Text as a tensor; older versions of Keras take objects for numbers."""
+    return (
+        keras.ops.convert_to_tensor(rows.astype(str)) if rows.dtype == object else rows
+    )
 
 
 def _activation_of(values):

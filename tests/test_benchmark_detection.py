@@ -1,0 +1,80 @@
+"""The benchmarks of detection run, and go on where they were stopped."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield
+    for name in ("detection", "noise_sweep", "_settings"):
+        sys.modules.pop(name, None)
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_detection(benchmarks, tmp_path, capsys):
+    import detection
+
+    path = tmp_path / "detection.csv"
+    detection.main(["--quick", "--out", str(path)])
+    table = rows(path)
+    assert len({row["method"] for row in table}) == 11
+    for row in table:
+        flagged, planted = int(row["flagged"]), int(row["planted"])
+        found = float(row["recall"]) * planted
+        assert abs(planted - 40) <= 4
+        f1 = 2 * found / (flagged + planted)
+        assert float(row["f1"]) == pytest.approx(f1, abs=1e-3)
+        if not row["method"].startswith("cleanlab"):  # theirs are no cuts of the score
+            assert float(row["f1"]) <= float(row["best_f1"]) + 1e-4
+    detection.main(["--quick", "--out", str(path)])
+    assert rows(path) == table
+    assert "hubclean auto" in capsys.readouterr().out
+
+
+def test_noise_sweep(benchmarks, tmp_path):
+    import noise_sweep
+
+    path = tmp_path / "noise_sweep.csv"
+    noise_sweep.main(["--quick", "--out", str(path)])
+    kept = {row["kept"]: int(row["flagged"]) for row in rows(path)}
+    assert kept["all rows"] == 0
+    assert kept["truly clean rows"] == 60
+    assert 0 < kept["hubclean auto"] < 120
+    noise_sweep.main(["--quick", "--out", str(path)])
+    assert len(rows(path)) == 4
+
+
+def test_best_f1_by_hand(benchmarks):
+    import detection
+
+    quality = np.array([0.1, 0.2, 0.2, 0.9])
+    wrong = np.array([True, False, True, False])
+    # Cuts: one row (2/3), three rows (4/5; the tie is not split), all rows (4/6).
+    assert detection.best_f1(quality, wrong) == pytest.approx(0.8)
+
+
+def test_random_noise_matrix_has_the_level_asked_for(benchmarks):
+    from _settings import random_noise_matrix
+
+    matrix = random_noise_matrix(10, 0.2, 0)
+    np.testing.assert_allclose(matrix.sum(axis=0), 1)
+    assert 1 - matrix.diagonal().mean() == pytest.approx(0.2)
+
+
+def test_missing_data_says_where_to_get_it(benchmarks, tmp_path):
+    from _settings import data_file
+
+    with pytest.raises(SystemExit, match="HUBCLEAN_DATA.*zalandoresearch"):
+        data_file(tmp_path, "fashion_mnist.npz")
