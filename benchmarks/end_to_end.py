@@ -18,9 +18,9 @@ the root of the repository::
 
     HUBCLEAN_DATA=folder python benchmarks/end_to_end.py
 
-where the folder has fashion_mnist.npz (Fashion-MNIST as four arrays: X_train, y_train, X_test,
-y_test). Results go to
-docs/benchmarks/end_to_end.csv and .md; what is in the CSV already is not run again.
+where the folder has fashion_mnist.npz: Fashion-MNIST as the arrays X_train, y_train,
+X_test and y_test. Results go to docs/benchmarks/end_to_end.csv and .md; what is in the
+CSV already is not run again.
 ``--quick`` runs the same code on small problems, to see that it works.
 """
 
