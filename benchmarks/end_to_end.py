@@ -18,8 +18,9 @@ the root of the repository::
 
     HUBCLEAN_DATA=folder python benchmarks/end_to_end.py
 
-where the folder has fashion_mnist.npz (see benchmarks/README.md). Results go to
-docs/benchmarks/end_to_end.csv and .md; what is in the CSV already is not run again.
+where the folder has fashion_mnist.npz: Fashion-MNIST as the arrays X_train, y_train,
+X_test and y_test. Results go to docs/benchmarks/end_to_end.csv and .md; what is in the
+CSV already is not run again.
 ``--quick`` runs the same code on small problems, to see that it works.
 """
 
@@ -110,7 +111,7 @@ def fashion_mnist(folder, rows, seed=SEED, noise=0.1):
     """Images, labels with symmetric errors, and which of them are wrong."""
     path = Path(folder) / "fashion_mnist.npz"
     if not path.exists():
-        sys.exit(f"{path} is missing: set HUBCLEAN_DATA, see benchmarks/README.md")
+        sys.exit(f"{path} is missing: set HUBCLEAN_DATA")
     with np.load(path) as data:
         rng = np.random.default_rng(seed)
         chosen = rng.permutation(len(data["y_train"]))[:rows]
@@ -537,6 +538,10 @@ def write_report(record, path):
     lines += [f"{os.cpu_count()} CPUs, {platform.system()}, Python "]
     lines[-1] += f"{platform.python_version()}; {versions}."
     lines.append("")
+    lines += [
+        "Where others use the machine too, CPU seconds say more than seconds.",
+        "",
+    ]
     for part, table in (
         ("arrays", timing_table(record, "arrays")),
         ("hub", timing_table(record, "hub")),
