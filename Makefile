@@ -45,12 +45,12 @@ test: $(VENV)/.dev node_modules/axe-core  ## Run every test
 # The Hub line before Deep Lake 4, which needs numpy < 2: an environment of its own.
 .venv-deeplake3/.ready: pyproject.toml
 	$(PYTHON) -m venv .venv-deeplake3
-	.venv-deeplake3/bin/python -m pip install -q 'deeplake==3.9.52' 'numpy<2' 'pandas<3' \
-	  pillow pytest pytest-timeout -e .
+	.venv-deeplake3/bin/python -m pip install -q 'deeplake==3.9.52' 'numpy<2' 'pandas<3' 'pillow<11' \
+	  pytest pytest-timeout -e .
 	@touch $@
 
 test-deeplake3: .venv-deeplake3/.ready  ## Run the workflow on deeplake 3.9.52
-	.venv-deeplake3/bin/python -m pytest -o addopts= -p no:cacheprovider tests/deeplake3
+	.venv-deeplake3/bin/python -m pytest -q -p no:cacheprovider tests/deeplake3
 
 .venv-oldest/.ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
