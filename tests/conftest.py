@@ -1,5 +1,6 @@
 import contextlib
 import os
+import warnings
 
 # Set before NumPy is imported: the folds are small, and pytest-xdist uses the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,7 +12,9 @@ from pathlib import Path
 # Before any test imports TensorFlow, after which a plain import of it aborts: see
 # hubclean/_compat.py.
 with contextlib.suppress(ImportError):
-    import deeplake  # noqa: F401
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deeplake 3 says that there is a newer one
+        import deeplake  # noqa: F401
 
 import numpy as np
 import pytest
