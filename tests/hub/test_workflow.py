@@ -162,7 +162,7 @@ def test_parameters_reach_the_rule_and_the_score(noisy):
         model(),
         verbose=False,
         label_issues_kwargs={"min_examples_per_class": 2},
-        label_quality_kwargs={"adjust_pred_probs": True},
+        label_quality_kwargs={"adjust_pred_probs": True, "method": "self_confidence"},
     )
     assert not again["label_quality"].equals(table["label_quality"])
 
