@@ -58,16 +58,38 @@ class ErrorModel:
         error_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
+        return self._in_blocks("error_probability", labels, pred_probs)
+
+    def class_probability(self, labels, pred_probs, classes):
+        """Probability that the true class of each row is the one named.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n_samples,)
+            Given labels, coded 0 to n_classes - 1.
+        pred_probs : ndarray of float, shape (n_samples, n_classes)
+            Out-of-sample probabilities.
+        classes : ndarray of int, shape (n_samples,)
+            The class asked about.
+
+        Returns
+        -------
+        class_probability : ndarray of float, shape (n_samples,)
+            In [0, 1].
+        """
+        return self._in_blocks("class_probability", labels, pred_probs, classes)
+
+    def _in_blocks(self, method, labels, *arrays):
+        """Weighted mean of what the models say of every row."""
         labels = np.asarray(labels)
-        errors = np.zeros(len(labels))
-        step = max(1, _BLOCK_NUMBERS // pred_probs.shape[1])
+        mean = np.zeros(len(labels))
+        step = max(1, _BLOCK_NUMBERS // arrays[0].shape[1])
         for start in range(0, len(labels), step):
             block = slice(start, start + step)
+            rows = [array[block] for array in (labels, *arrays)]
             for weight, model in zip(self.weights, self.models, strict=True):
-                errors[block] += weight * model.error_probability(
-                    labels[block], pred_probs[block]
-                )
-        return np.clip(errors, 0.0, 1.0)
+                mean[block] += weight * getattr(model, method)(*rows)
+        return np.clip(mean, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,23 +106,82 @@ class AutoRule:
         Rows from this probability on are issues; at most 1/2.
     error_model : ErrorModel
         Gives the probability for other rows.
+    fitted_to : tuple of ndarray
+        Labels and probabilities of the at most 5,000 rows it was fitted to.
     """
 
     mask: np.ndarray
     error_probability: np.ndarray
     cut: float
     error_model: ErrorModel
+    fitted_to: tuple[np.ndarray, np.ndarray]
 
     @cached_property
     def estimated_errors(self):
         """Expected number of wrong labels."""
         return float(self.error_probability.sum())
 
-    @cached_property
-    def estimated_precision(self):
-        """Expected share of the issues that are wrong labels; NaN without issues."""
-        flagged = self.error_probability[self.mask]
+    def estimated_precision(self, mask=None):
+        """Expected share of the issues that are wrong labels; NaN without issues.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (n_samples,), default=None
+            Issues found by another rule; None means those of this one.
+
+        Returns
+        -------
+        precision : float
+            In [0, 1].
+        """
+        flagged = self.error_probability[self.mask if mask is None else mask]
         return float(flagged.mean()) if len(flagged) else float("nan")
+
+    def errors_interval(self, *, level=0.9, n_bootstrap=20, random_state=0):
+        """Bootstrap interval of the number of wrong labels.
+
+        The models that the rule believes are fitted again to at most 1,000 rows
+        drawn with replacement from those they were fitted to; the spread of their
+        estimates, brought to all of these by the square root of the share of rows
+        drawn [1]_, is that of a normal distribution. It is the spread of the estimate
+        under the model: it does not tell how far the model is wrong.
+
+        Parameters
+        ----------
+        level : float
+            Of the interval, in (0, 1).
+        n_bootstrap : int
+            Fits.
+        random_state : int
+            Seed of the draws.
+
+        Returns
+        -------
+        low, high : float
+            Between 0 and n_samples.
+
+        References
+        ----------
+        .. [1] Politis, Romano, Wolf, "Subsampling", Springer 1999, chapter 2.
+        """
+        labels, pred_probs = self.fitted_to
+        rng = np.random.default_rng(random_state)
+        size = min(len(labels), _BOOTSTRAP_ROWS)
+        shares = []
+        for _ in range(n_bootstrap):
+            rows = rng.integers(len(labels), size=size)
+            drawn, probs = labels[rows], pred_probs[rows]
+            models = [
+                fit_noise_model(drawn, probs, model.kind)
+                for model in self.error_model.models
+            ]
+            again = ErrorModel(tuple(models), self.error_model.weights)
+            shares.append(again.error_probability(drawn, probs).mean())
+        n_rows = len(self.mask)
+        spread = n_rows * np.std(shares, ddof=1) * np.sqrt(size / len(labels))
+        half = norm.ppf((1 + level) / 2) * spread
+        low, high = self.estimated_errors - half, self.estimated_errors + half
+        return max(0.0, float(low)), min(float(n_rows), float(high))
 
 
 def learn_auto_rule(labels, pred_probs):
@@ -140,64 +221,13 @@ def learn_auto_rule(labels, pred_probs):
     [50, 120]
     """
     labels = np.asarray(labels)
-    error_model = fit_error_model(labels, pred_probs)
+    fitted_to = _sample(labels, pred_probs, _FIT_ROWS)
+    error_model = fit_error_model(*fitted_to)
     errors = error_model.error_probability(labels, pred_probs)
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
     # rows are judged by that.
     cut = min(best_expected_f1_cut(errors), 0.5)
-    return AutoRule(errors >= cut, errors, cut, error_model)
-
-
-def errors_interval(
-    rule, labels, pred_probs, *, level=0.9, n_bootstrap=20, random_state=0
-):
-    """Bootstrap interval of the number of wrong labels.
-
-    The models that the rule believes are fitted again to at most 1,000 rows drawn
-    with replacement; the spread of their estimates, brought to all rows by the square
-    root of the share of rows drawn [1]_, is that of a normal distribution. It is the
-    spread of the estimate under the model: it does not tell how far the model is wrong.
-
-    Parameters
-    ----------
-    rule : AutoRule
-        What `learn_auto_rule` gave for these labels and probabilities.
-    labels : ndarray of int, shape (n_samples,)
-        Given labels, coded 0 to n_classes - 1.
-    pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Out-of-sample probabilities.
-    level : float
-        Of the interval, in (0, 1).
-    n_bootstrap : int
-        Fits.
-    random_state : int
-        Seed of the draws.
-
-    Returns
-    -------
-    low, high : float
-        Between 0 and n_samples.
-
-    References
-    ----------
-    .. [1] Politis, Romano, Wolf, "Subsampling", Springer 1999, chapter 2.
-    """
-    labels, n_rows = np.asarray(labels), len(labels)
-    rng, size = np.random.default_rng(random_state), min(n_rows, _BOOTSTRAP_ROWS)
-    shares = []
-    for _ in range(n_bootstrap):
-        rows = rng.integers(n_rows, size=size)
-        drawn, probs = labels[rows], np.asarray(pred_probs[rows])
-        models = [
-            fit_noise_model(drawn, probs, model.kind)
-            for model in rule.error_model.models
-        ]
-        again = ErrorModel(tuple(models), rule.error_model.weights)
-        shares.append(again.error_probability(drawn, probs).mean())
-    spread = n_rows * np.std(shares, ddof=1) * np.sqrt(size / n_rows)
-    half = norm.ppf((1 + level) / 2) * spread
-    middle = rule.estimated_errors
-    return max(0.0, middle - half), min(float(n_rows), middle + half)
+    return AutoRule(errors >= cut, errors, cut, error_model, fitted_to)
 
 
 def best_expected_f1_cut(error_probability):

@@ -24,10 +24,11 @@ from hubclean._compat import (
 )
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import open_cache
-from hubclean._label_correction import CORRECTIONS, Found, confident_predictions
+from hubclean._label_correction import CORRECTIONS
 from hubclean._label_issues import (
     RULE_NAMES,
     SCORE_NAMES,
+    correctable,
     judge,
     judge_margins,
     labels_like,
@@ -128,7 +129,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         self.pred_probs_ = evidence.pred_probs
         self.confident_joint_ = judgement.confident_joint
         self.noise_matrix_ = judgement.noise_matrix
-        self._report_errors(judgement)
+        self._report_errors(judgement, evidence.judged)
         self.label_issues_ = make_table(
             judgement.is_label_issue,
             judgement.label_quality,
@@ -163,13 +164,28 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             shared=self.memory is not None,
         )
 
-    def _report_errors(self, judgement):
+    def _report_errors(self, judgement, judged):
         """Set what the error probabilities say, where there are some."""
-        for name in ("estimated_errors", "estimated_precision"):
-            if judgement.errors is not None:
-                setattr(self, f"{name}_", getattr(judgement.errors, name))
-            elif hasattr(self, f"{name}_"):
-                delattr(self, f"{name}_")
+        self._errors = errors = judgement.errors
+        if errors is not None:
+            issues = judgement.is_label_issue
+            issues = issues if judged is None else issues[judged]
+            self.estimated_errors_ = errors.estimated_errors
+            self.estimated_precision_ = errors.estimated_precision(issues)
+            return
+        for name in ("estimated_errors_", "estimated_precision_"):
+            vars(self).pop(name, None)
+
+    @property
+    def estimated_errors_interval_(self):
+        """90 % bootstrap interval of `estimated_errors_`, worked out when asked for."""
+        if getattr(self, "_errors", None) is None:
+            raise AttributeError(
+                f"{type(self).__name__}: there is no `estimated_errors_interval_`. "
+                "Call fit first, with filter_by='auto' or "
+                "score_by='clean_probability'; evidence='dynamics' gives none."
+            )
+        return self._errors.errors_interval()
 
     def _check_input(self, X, y, params):
         """Check parameters, rows, labels and the estimator before any training."""
@@ -214,18 +230,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
 
     def _correct(self, given, judgement):
         """What the next training gets: rows, labels, perhaps weights."""
-        confident = np.zeros(len(given.codes), dtype=bool)
-        if judgement.rule is not None:
-            confident = confident_predictions(
-                self.pred_probs_, judgement.predicted, judgement.rule.thresholds
-            )
-        found = Found(
-            labels=given.codes,
-            predicted=judgement.predicted,
-            is_label_issue=judgement.is_label_issue,
-            label_quality=judgement.label_quality,
-            is_confident=confident,
-        )
+        found = correctable(given.codes, self.pred_probs_, judgement)
         return CORRECTIONS[self.correction](found, self.prune_fraction)
 
     def _classifier(self):

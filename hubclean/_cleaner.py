@@ -114,7 +114,9 @@ class HubLabelCleaner(
         What is done to the issues: ``"prune_fraction"``, see `prune_fraction`;
         ``"prune"``, all are left out; ``"relabel"``, those that are confidently of
         another class (their probability reaches its class threshold) get its label,
-        the others are left out; ``"weight"``, all rows stay and an issue weighs as
+        the others are left out; ``"auto"``, those whose new label is as probably
+        right as the labels that stay, on average, get it, the others are left out;
+        ``"weight"``, all rows stay and an issue weighs as
         much as its label is probable, for estimators that take ``sample_weight``.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
@@ -147,6 +149,8 @@ class HubLabelCleaner(
         P(given | true), rows given, columns true; columns sum to 1.
     estimated_errors_ : float
         Expected number of wrong labels, where the rule or the score estimates it.
+    estimated_errors_interval_ : tuple of float
+        Its 90 % bootstrap interval (low, high); computed when it is asked for.
     estimated_precision_ : float
         Expected share of wrong labels among the issues, where it is estimated.
     estimator_ : classifier
@@ -211,8 +215,6 @@ class HubLabelCleaner(
         self._rule = judgement.rule
         if self._rule is None:
             self._predict_issues(given.X)
-        errors = judgement.errors
-        self._error_model = None if errors is None else errors.error_model
         self._remember_rows(given.X)
         return self
 
@@ -374,7 +376,8 @@ class HubLabelCleaner(
         probs = self.predict_proba(X)
         by_margins = self._rule is None  # no error model was learned
         score_by = "self_confidence" if by_margins else self.score_by
-        quality = score_labels(codes, probs, score_by, self._error_model)
+        error_model = None if self._errors is None else self._errors.error_model
+        quality = score_labels(codes, probs, score_by, error_model)
         if self.threshold is None and by_margins:
             mask = probs.argmax(axis=1) != codes
         elif self.threshold is None:

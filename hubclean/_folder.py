@@ -86,18 +86,25 @@ class FolderSource:
         self.folder = folder
         self.names = [file.relative_to(folder).as_posix() for file in files]
         self.y = np.array([name.partition("/")[0] for name in self.names])
-        self.version = _version(folder, self.names)
-        self.X = FolderColumn(folder, self.names, self.version, size)
+        self.version, written = _versions(folder, self.names)
+        self.X = FolderColumn(folder, self.names, written, size)
 
     def __len__(self):
         return len(self.names)
 
 
-def _version(folder, names):
-    """Name the files, their classes and their sizes."""
-    lines = (f"{name}\x1f{(folder / name).stat().st_size}" for name in names)
-    digest = hashlib.sha256("\x1e".join(lines).encode("utf-8", "surrogateescape"))
-    return f"folder-{digest.hexdigest()[:16]}"
+def _versions(folder, names):
+    """Names of the files with their sizes, and with when they were written as well.
+
+    A copy of the folder has the first in common with it, as decisions hold for both.
+    """
+    by_size, by_time = hashlib.sha256(), hashlib.sha256()
+    for name in names:
+        file = (folder / name).stat()
+        line = f"{name}\x1f{file.st_size}\x1e".encode("utf-8", "surrogateescape")
+        by_size.update(line)
+        by_time.update(line + str(file.st_mtime_ns).encode())
+    return tuple(f"folder-{found.hexdigest()[:16]}" for found in (by_size, by_time))
 
 
 class FolderColumn:
@@ -105,8 +112,8 @@ class FolderColumn:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, folder, names, version, size, row_ids=None, row_shape=None):
-        self.folder, self.names, self.version, self.size = folder, names, version, size
+    def __init__(self, folder, names, written, size, row_ids=None, row_shape=None):
+        self.folder, self.names, self.written, self.size = folder, names, written, size
         self.row_ids = np.arange(len(names)) if row_ids is None else row_ids
         self.row_shape = self._row_shape() if row_shape is None else row_shape
 
@@ -122,8 +129,8 @@ class FolderColumn:
 
     @property
     def identity(self):
-        """Folder, version and size."""
-        return ("folder", str(self.folder.resolve()), self.version, str(self.size))
+        """Folder, its files with when they were written, and size."""
+        return ("folder", str(self.folder.resolve()), self.written, str(self.size))
 
     def _row_shape(self):
         """Shape of one image, from the heads of the files."""
@@ -167,7 +174,7 @@ class FolderColumn:
         return FolderColumn(
             self.folder,
             self.names,
-            self.version,
+            self.written,
             self.size,
             np.atleast_1d(rows),
             self.row_shape,

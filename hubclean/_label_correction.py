@@ -41,6 +41,10 @@ class Found:
         In [0, 1], low is suspicious; NaN where a row was not judged.
     is_confident : ndarray of bool, shape (n_samples,)
         Whether the evidence for the predicted label is strong.
+    right : ndarray of float, shape (n_samples,), or None
+        Probability that the predicted label of an issue, and the given one of any
+        other row, is the true one; NaN where a row was not judged, None where nothing
+        is known.
     """
 
     labels: np.ndarray
@@ -48,6 +52,7 @@ class Found:
     is_label_issue: np.ndarray
     label_quality: np.ndarray
     is_confident: np.ndarray
+    right: np.ndarray | None = None
 
     def worst_first(self):
         """Positions of the issues, the lowest quality first."""
@@ -110,6 +115,23 @@ def relabel(found, prune_fraction=1.0):
     return _apply(found, issues[~strong], issues[strong])
 
 
+def relabel_or_prune(found, prune_fraction=1.0):
+    """Relabel where the new label is as probably right as the labels that stay.
+
+    A relabelled row is worth having when it is no worse than the rows that are kept
+    on average; without probabilities, the evidence must be strong, as for `relabel`.
+    """
+    if found.right is None:
+        return relabel(found)
+    stays = found.right[~found.is_label_issue & ~np.isnan(found.right)]
+    wanted = stays.mean() if len(stays) else 1.0
+    issues = found.worst_first()
+    strong = (found.right[issues] >= wanted) & (
+        found.predicted[issues] != found.labels[issues]
+    )
+    return _apply(found, issues[~strong], issues[strong])
+
+
 def weight(found, prune_fraction=1.0):
     """Keep every row; an issue weighs as much as its label is probable."""
     floor = np.finfo(np.float32).eps
@@ -123,6 +145,7 @@ CORRECTIONS = {
     "prune_fraction": prune_share,
     "prune": prune,
     "relabel": relabel,
+    "auto": relabel_or_prune,
     "weight": weight,
 }
 

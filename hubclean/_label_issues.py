@@ -13,6 +13,7 @@ from hubclean._auto_rule import AutoRule, learn_auto_rule
 from hubclean._confident_learning import FILTERS, IssueRule, learn_rule, noise_matrix
 from hubclean._fingerprint import fingerprint
 from hubclean._issue_engine import row_blocks
+from hubclean._label_correction import Found, confident_predictions
 from hubclean._label_quality import SCORES, label_quality
 from hubclean._model_store import final_models
 from hubclean._validation import (
@@ -150,6 +151,47 @@ min_examples_per_class, n_jobs
     predicted = np.array(codes)
     predicted[rows] = _most_probable(seen_probs)
     return Judgement(mask, quality, predicted, rule, errors)
+
+
+def correctable(codes, pred_probs, judgement):
+    """What a correction needs to know of every row.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes), or None
+        Those that were judged.
+    judgement : Judgement
+        What `judge` or `judge_margins` found.
+
+    Returns
+    -------
+    found : Found
+        For the functions of `CORRECTIONS`.
+    """
+    predicted, right = judgement.predicted, None
+    confident = np.zeros(len(codes), dtype=bool)
+    if judgement.rule is not None:
+        confident = confident_predictions(
+            pred_probs, predicted, judgement.rule.thresholds
+        )
+    issues = np.flatnonzero(judgement.is_label_issue)
+    if judgement.errors is not None:
+        right = np.full(len(codes), np.nan)
+        judged = ~np.isnan(judgement.label_quality)
+        right[judged] = 1 - judgement.errors.error_probability
+        right[issues] = judgement.errors.error_model.class_probability(
+            codes[issues], pred_probs[issues], predicted[issues]
+        )
+    return Found(
+        labels=codes,
+        predicted=predicted,
+        is_label_issue=judgement.is_label_issue,
+        label_quality=judgement.label_quality,
+        is_confident=confident,
+        right=right,
+    )
 
 
 def judge_margins(codes, margins, threshold=None):

@@ -70,19 +70,47 @@ class NoiseModel:
         error_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
+        joint = self._joint(labels, pred_probs)
+        rows = np.arange(len(labels))
+        kept = joint[rows, labels].copy()
+        joint[rows, labels] = 0.0
+        moved = joint.sum(axis=1)
+        return moved / np.maximum(kept + moved, 1e-300)
+
+    def class_probability(self, labels, pred_probs, classes):
+        """Probability that the true class of each row is the one named.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n_samples,)
+            Given labels, coded 0 to n_classes - 1.
+        pred_probs : ndarray of float, shape (n_samples, n_classes)
+            Out-of-sample probabilities.
+        classes : ndarray of int, shape (n_samples,)
+            The class asked about.
+
+        Returns
+        -------
+        class_probability : ndarray of float, shape (n_samples,)
+            In [0, 1].
+        """
+        joint = self._joint(labels, pred_probs)
+        asked = joint[np.arange(len(labels)), classes]
+        return asked / np.maximum(joint.sum(axis=1), 1e-300)
+
+    def _joint(self, labels, pred_probs):
+        """P(true class, given label) of every row, a column for each true class."""
         logits = _logits(pred_probs)
         true = softmax(self.slope * logits + self.bias, axis=1)
         rows = np.arange(len(labels))
-        kept = true[rows, labels] * self.rates.diagonal()[labels]
         flow = self.rates[labels]
         share, slope = self.resemblance
         if share:
             wrong = 1 - self.rates.diagonal()
             near, _ = _resemblance(logits, labels, slope)
             flow = (1 - share) * flow + share * wrong * near
-        flow[rows, labels] = 0.0
-        moved = (true * flow).sum(axis=1)
-        return moved / np.maximum(kept + moved, 1e-300)
+            flow[rows, labels] = self.rates.diagonal()[labels]
+        return true * flow
 
 
 def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):

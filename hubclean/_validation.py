@@ -156,8 +156,8 @@ def _check_missing(labels, by):
         raise LabelsError(
             f"{by}: `y` must hold a label for every row; got {int(missing.sum())} "
             f"missing (NaN, infinite or None), the first in row {first}: "
-            f"{labels[first]!r}. Input y contains NaN or infinity: leave those rows "
-            "out or label them first."
+            f"{_plain(labels[first])}. Input y contains NaN or infinity: leave those "
+            "rows out or label them first."
         )
 
 
@@ -166,7 +166,8 @@ def _check_discrete(labels, by):
         first = int(np.flatnonzero(labels != np.floor(labels))[0])
         raise LabelsError(
             f"{by}: Unknown label type: continuous. `y` must hold classes; got "
-            f"{labels[first]!r} in row {first}. Bin the values into classes first."
+            f"{_plain(labels[first])} in row {first}. Bin the values into classes "
+            "first."
         )
     if labels.dtype.kind == "O":
         kinds = sorted({type(label).__name__ for label in labels})
@@ -221,7 +222,7 @@ def encode_labels(labels, *, by):
     if len(classes) < 2:
         raise LabelsError(
             f"{by}: `y` must hold at least 2 classes; got 1 class only, "
-            f"{classes[0]!r} (n_samples={len(labels)})."
+            f"{_plain(classes[0])} (n_samples={len(labels)})."
         )
     return classes, codes.reshape(-1)
 
@@ -244,10 +245,15 @@ def code_labels(labels, classes, *, by, name="classes_"):
         row = int(np.flatnonzero(codes < 0)[0])
         raise LabelsError(
             f"{by}: every label must be one of the {len(classes)} classes in "
-            f"`{name}`; got {labels[row]!r} in row {row}. Known classes: "
+            f"`{name}`; got {_plain(labels[row])} in row {row}. Known classes: "
             f"{_shortened(classes)}."
         )
     return codes
+
+
+def _plain(value):
+    """A label as Python writes it: 2, not np.int64(2)."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _shortened(values, most=10):

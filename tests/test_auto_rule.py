@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
@@ -11,7 +12,6 @@ from sklearn.model_selection import cross_val_predict
 from hubclean import HubLabelCleaner, find_label_issues
 from hubclean._auto_rule import (
     best_expected_f1_cut,
-    errors_interval,
     fit_error_model,
     learn_auto_rule,
 )
@@ -245,7 +245,7 @@ def test_interval_covers_the_estimates_of_fresh_draws():
         labels, _ = symmetric_noise(true, 0.2, random_state=seed)
         rule = learn_auto_rule(labels, probs)
         estimates.append(rule.estimated_errors)
-        intervals.append(errors_interval(rule, labels, probs, n_bootstrap=10))
+        intervals.append(rule.errors_interval(n_bootstrap=10))
     low, high = np.array(intervals).T
     middle = np.mean(estimates)
     assert ((low < middle) & (middle < high)).mean() >= 0.6
@@ -253,7 +253,7 @@ def test_interval_covers_the_estimates_of_fresh_draws():
     width = np.median(high - low) / (2 * 1.645)
     assert 0.5 < width / np.std(estimates) < 2
     rule = learn_auto_rule(labels, probs)
-    narrow = errors_interval(rule, labels, probs, level=0.5, n_bootstrap=10)
+    narrow = rule.errors_interval(level=0.5, n_bootstrap=10)
     assert narrow[1] - narrow[0] < high[-1] - low[-1]
 
 
@@ -268,10 +268,16 @@ def test_cleaner_with_the_auto_rule():
     assert cleaner.estimated_errors_ == pytest.approx(40, abs=15)
     precision = (issues & wrong).sum() / issues.sum()
     assert cleaner.estimated_precision_ == pytest.approx(precision, abs=0.15)
+    low, high = cleaner.estimated_errors_interval_
+    assert low < cleaner.estimated_errors_ < high
+    everything = clone(cleaner).set_params(threshold=1.0).fit(X, y)
+    assert everything.estimated_precision_ == pytest.approx(0.1, abs=0.05)
     again = pickle.loads(pickle.dumps(cleaner)).check_labels(X, y)
     assert f1(again["is_label_issue"].to_numpy(), wrong) > 0.85
     cleaner.set_params(filter_by="both", score_by="self_confidence").fit(X, y)
     assert not hasattr(cleaner, "estimated_errors_")
+    with pytest.raises(AttributeError, match="filter_by='auto'"):
+        _ = cleaner.estimated_errors_interval_
 
 
 def test_auto_is_the_first_of_the_rules():

@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in ("detection", "noise_sweep", "_settings"):
+    for name in ("detection", "noise_sweep", "prune_or_relabel", "_settings"):
         sys.modules.pop(name, None)
 
 
@@ -53,7 +53,29 @@ def test_noise_sweep(benchmarks, tmp_path):
     assert kept["truly clean rows"] == 60
     assert 0 < kept["hubclean auto"] < 120
     noise_sweep.main(["--quick", "--out", str(path)])
-    assert len(rows(path)) == 4
+    assert len(rows(path)) == 6
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_prune_or_relabel(benchmarks, tmp_path):
+    import prune_or_relabel
+
+    path = tmp_path / "prune_or_relabel.csv"
+    prune_or_relabel.main(["--quick", "--out", str(path)])
+    table = rows(path)
+    assert len(table) == 13
+    shares = [row for row in table if row["correction"] == "prune_fraction"]
+    assert [float(row["prune_fraction"]) for row in shares] == [
+        pytest.approx(step / 10) for step in range(11)
+    ]
+    moved = [int(row["relabelled"]) for row in shares]
+    assert moved == sorted(moved, reverse=True) and moved[-1] == 0
+    assert moved[0] > 0.8 * int(shares[0]["flagged"])
+    for row in table:
+        assert int(row["relabelled_right"]) <= int(row["relabelled"])
+    prune_or_relabel.main(["--quick", "--out", str(path)])
+    assert rows(path) == table
+    assert path.with_suffix(".png").exists()
 
 
 def test_best_f1_by_hand(benchmarks):

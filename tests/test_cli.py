@@ -411,6 +411,14 @@ class TestFolder:
         assert (row_digests(part) == row_digests(X)[[30, 2]]).all()
         assert np.asarray(X).shape == X.shape
 
+    def test_an_image_written_again_is_another(self, folder):
+        first = FolderSource(folder)
+        file = folder / first.names[0]
+        os.utime(file, ns=(0, file.stat().st_mtime_ns + 1000))
+        again = FolderSource(folder)
+        assert again.version == first.version  # decisions still hold
+        assert again.X.identity != first.X.identity
+
     def test_images_of_many_sizes_fit_into_one(self, folder):
         Image.new("L", (5, 20), 255).save(folder / "red/tall.png")
         source = FolderSource(folder)

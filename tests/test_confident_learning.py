@@ -129,7 +129,7 @@ def test_a_class_with_few_rows_is_left_alone():
 def test_a_rule_is_frozen():
     rule = learn_rule(LABELS, PROBS)
     assert isinstance(rule, IssueRule)
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match="cannot assign"):
         rule.mask = None
 
 

@@ -1,5 +1,7 @@
 """Corrections against arrays worked by hand, and inside the estimators."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -58,6 +60,21 @@ def test_no_class_vanishes(name):
     assert set(correction.labels) == {0, 1}
     if name != "weight":
         assert correction.kept[correction.labels == 1].tolist() == [4]
+
+
+def test_auto_relabels_what_is_as_good_as_the_rest():
+    found = dataclasses.replace(FOUND, right=np.array([0.9, 0.95, 0.8, 0.7, 0.99, 1.0]))
+    issues = FOUND.is_label_issue
+    wanted = found.right[~issues].mean()
+    correction = CORRECTIONS["auto"](found, 1.0)
+    better = issues & (found.right >= wanted) & (FOUND.predicted != FOUND.labels)
+    assert 0 < better.sum() < issues.sum()
+    np.testing.assert_array_equal(correction.kept, np.flatnonzero(~issues | better))
+    expected = np.where(better, FOUND.predicted, FOUND.labels)[correction.kept]
+    np.testing.assert_array_equal(correction.labels, expected)
+    # Nothing known of the probabilities: as for "relabel".
+    blind = CORRECTIONS["auto"](FOUND, 1.0)
+    np.testing.assert_array_equal(blind.kept, CORRECTIONS["relabel"](FOUND, 1.0).kept)
 
 
 def final_fit(X, given, correction, estimator=None, **fit_params):

@@ -9,13 +9,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from hubclean._compat import _check_feature_names
 from hubclean._hooks import epochs_to_average
+from hubclean._validation import check_labels, code_labels
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
 from hubclean.keras._building import build_network, free_networks
 from hubclean.keras._datasets import from_dataset, is_tf_dataset
 from hubclean.keras._feeding import Feed, Rows
-from hubclean.keras._labels import encode, label_array, row_weights, split_validation
 from hubclean.keras._mending import MendedClassifier
 from hubclean.keras._randomness import draw_seed, seeded
+from hubclean.keras._sample_rows import row_weights, split_validation
 from hubclean.keras._training import Evaluation, Margins, Watch
 
 _SAMPLE_ROWS = 64
@@ -201,11 +202,11 @@ class KerasClassifier(MendedClassifier):
         """Rows and class numbers; learns the classes and builds the network."""
         X, y = self._rows_and_labels(X, y)
         rows = Rows(X, self._transform_of(training=True))
-        labels = label_array(y, rows.n)
+        labels = check_labels(y, by="KerasClassifier", n_samples=rows.n)
         if self.initialized_:
-            return rows, encode(labels, self.classes_)
+            return rows, code_labels(labels, self.classes_, by="KerasClassifier")
         self.classes_ = np.unique(labels if classes is None else classes)
-        codes = encode(labels, self.classes_)
+        codes = code_labels(labels, self.classes_, by="KerasClassifier")
         if len(self.classes_) < 2:
             raise LabelsError(
                 "KerasClassifier: `y` must have at least 2 classes; got 1 class, "

@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 
 from hubclean._out_of_sample import draw_seed, random_generator
+from hubclean._validation import check_labels, code_labels
 from hubclean.exceptions import (
     EstimatorError,
     LabelsError,
@@ -18,7 +19,6 @@ from hubclean.pytorch._columns import as_rows, is_map_dataset, labels_of
 from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
 from hubclean.pytorch._devices import choose_device
 from hubclean.pytorch._features import EmbeddedRows, embed, features_key
-from hubclean.pytorch._labels import encode, label_array
 from hubclean.pytorch._loop import EarlyStop, TrainingLoop
 from hubclean.pytorch._modules import fresh_module, try_module
 from hubclean.pytorch._named import named_model
@@ -180,7 +180,9 @@ class TorchClassifier(TrainingLoop):
     def _fit_rows(self, rows, labels, classes, evaluate, fit_params):
         """Make the network for these rows, and train it."""
         self._learn_classes(labels if classes is None else classes)
-        dataset = self.get_dataset(rows, encode(labels, self.classes_))
+        dataset = self.get_dataset(
+            rows, code_labels(labels, self.classes_, by="skorch")
+        )
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self.tried_rows_ = self._some_rows(rows)
             self.initialize()
@@ -208,7 +210,9 @@ class TorchClassifier(TrainingLoop):
             self._fit_rows(rows, labels, classes, evaluate, fit_params)
             return self
         rows, labels = self._rows_and_labels(X, y)
-        dataset = self.get_dataset(rows, encode(labels, self.classes_))
+        dataset = self.get_dataset(
+            rows, code_labels(labels, self.classes_, by="skorch")
+        )
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self._train(dataset, evaluate, fit_params)
         return self
@@ -229,7 +233,9 @@ class TorchClassifier(TrainingLoop):
         rows = self._rows(X)
         if isinstance(self.transform, dict) and self.transform.get(self.labels):
             y = [self.transform[self.labels](label) for label in np.asarray(y)]
-        return rows, label_array(y, len(rows))
+        if isinstance(y, torch.Tensor):
+            y = y.detach().cpu().numpy()
+        return rows, check_labels(y, by="skorch", n_samples=len(rows))
 
     def _rows(self, X):
         """Rows to feed; features of them where a frozen network makes those."""
@@ -362,7 +368,7 @@ class TorchClassifier(TrainingLoop):
         if self.valid_dataset is None:
             return super().get_split_datasets(X, y, **fit_params)
         rows, labels = self._rows_and_labels(self.valid_dataset, None)
-        codes = encode(labels, self.classes_)
+        codes = code_labels(labels, self.classes_, by="skorch")
         return X, self._dataset(rows, codes, training=False)
 
     def get_iterator(self, dataset, training=False):

@@ -125,7 +125,7 @@ def test_columns_are_not_picked(dataset):
 
 
 def test_a_position_outside_is_refused(dataset):
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="12"):
         hub.open(dataset).X[[12]]
 
 
@@ -217,7 +217,7 @@ def test_batches_stop_early_and_hand_on_errors(make):
     reading = X.batches([[0, 1], [2, 3], [4, 5]])
     assert len(next(reading)) == 2
     reading.close()
-    with pytest.raises(BadRowsError):
+    with pytest.raises(BadRowsError, match="7"):
         list(X.batches([[0, 1], [6, 7]]))
 
 

@@ -1,62 +1,10 @@
-"""Labels of any kind as class numbers, weights of rows, rows held out."""
+"""Weights of rows, rows held out."""
 
 import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
-from hubclean.exceptions import LabelsError, ParameterError
-
-
-def label_array(y, n_rows):
-    """Labels as a 1-D array.
-
-    Raises
-    ------
-    LabelsError
-        If there are not as many as rows, or they are no class labels.
-    """
-    try:
-        labels = column_or_1d(np.asarray(y))
-        check_classification_targets(labels)
-    except ValueError as exc:
-        raise LabelsError(
-            f"KerasClassifier: `y` must hold one class label per row: {exc}"
-        ) from exc
-    if len(labels) != n_rows:
-        raise LabelsError(
-            f"KerasClassifier: `y` must have one label per row of X; got {len(labels)} "
-            f"labels for {n_rows} rows."
-        )
-    if not n_rows:
-        raise ParameterError("KerasClassifier: X must have at least 1 row; got 0 rows.")
-    return labels
-
-
-def encode(labels, classes):
-    """Position of every label in the sorted `classes`.
-
-    Raises
-    ------
-    LabelsError
-        If a label is none of them.
-
-    Examples
-    --------
-    >>> encode(np.array(["b", "a"]), np.array(["a", "b"]))
-    array([1, 0])
-    """
-    codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
-    unknown = classes[codes] != labels
-    if np.any(unknown):
-        label = labels[unknown][:1].tolist()[0]
-        raise LabelsError(
-            f"KerasClassifier: `y` has the label {label!r}, which is "
-            f"none of the {len(classes)} classes. Name all of them in `classes` of the "
-            "first call of partial_fit, or call fit."
-        )
-    return codes
+from hubclean.exceptions import ParameterError
 
 
 def row_weights(class_weight, labels, sample_weight, n_rows):
