@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import time
 import warnings
 
 import numpy as np
@@ -25,6 +26,7 @@ _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
 _UNION_PARTS = 100
+_LOCK_SECONDS = 40
 _MAYBE_OLD = ". (One of Hub 2 or Deep Lake 3 needs hub.convert(path, new_path).)"
 _OLD_FORMAT = (
     "is in the format of Hub 2 and Deep Lake 3, which Deep Lake 4 does not open. Copy "
@@ -166,7 +168,7 @@ class DeepLake4Store:
 
     def create_branch(self, name):
         with _explained(self._address):
-            branch = self._dataset.branch(name)
+            branch = _once_unlocked(lambda: self._dataset.branch(name))
             dataset = branch.open()
         return DeepLake4Store(dataset, self._address, (self, branch))
 
@@ -358,6 +360,21 @@ def _explained(address):
         raise DatasetError(_advice(exc, address.where, text)) from None
 
 
+def _once_unlocked(change):
+    """Make a change as soon as nobody else has the lock.
+
+    A process killed while it changed branches leaves its lock behind. Deep Lake tries
+    for five seconds, and takes a lock of 30 seconds for left behind.
+    """
+    give_up = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return change()
+        except RuntimeError as exc:
+            if "lock contended" not in str(exc) or time.monotonic() > give_up:
+                raise
+
+
 def is_old_format(address):
     """Whether a dataset of Hub 2 or Deep Lake 3 lies there."""
     folder = address.folder()
@@ -387,6 +404,8 @@ def _advice(exc, where, text):
         return f"{where}: {text}. See `dataset.branches.names()` for those it has."
     if name == "BranchExistsError":
         return f"{where}: {text}. Choose another name."
+    if "lock contended" in text:
+        return f"{where} is locked by another process ({text}). Call again later."
     if "status=403" in text or any(
         word in name for word in ("Access", "Auth", "Permission")
     ):

@@ -1,6 +1,7 @@
 """A process that is killed leaves the dataset as it was, or with the whole result."""
 
 import multiprocessing
+import os
 import random
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from hubclean import hub
 from hubclean.exceptions import DatasetError
+from hubclean.hub import _deeplake4
 from hubclean.hub._result_table import TENSORS
 from tests.hub import victim
 from tests.hub.conftest import (
@@ -147,6 +149,31 @@ def test_killed_before_and_after_every_step(server, templates, tmp_path, action)
         outcomes.append(check_after_kill(action, path, before))
     # The commit is the one moment: nothing before it, everything after it.
     assert outcomes == [False] * (steps - 1) + [True]
+
+
+@pytest.fixture
+def locked(templates, tmp_path):
+    """A dataset with the lock of a process that is gone, and that lock."""
+    path = shutil.copytree(templates["tensors_on_branch"], tmp_path / "locked")
+    branch = next((path / "_deeplake_log").glob("*/*m*.jsonl*")).parent
+    lock = branch / "meta_ops.lock"
+    lock.touch()
+    return str(path), lock
+
+
+def test_a_lock_left_behind_is_waited_for(locked):
+    path, lock = locked
+    left = time.time() - 24  # Deep Lake gives it up after 30 s
+    os.utime(lock, (left, left))
+    hub.create_tensors(path, result_table(), branch="work")
+    assert time.time() - left > 29
+    pd.testing.assert_frame_equal(tensors_of(path, "work"), result_table())
+
+
+def test_a_lock_that_is_held_is_said_to_be(locked, monkeypatch):
+    monkeypatch.setattr(_deeplake4, "_LOCK_SECONDS", 0)
+    with pytest.raises(DatasetError, match="locked by another process.*again later"):
+        hub.create_tensors(locked[0], result_table(), branch="work")
 
 
 @pytest.mark.parametrize("action", victim.ACTIONS)
