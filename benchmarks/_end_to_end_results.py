@@ -102,15 +102,15 @@ def fashion_table(record):
 
 
 def memory_table(record):
-    """Bound and peak."""
+    """Bound and peak for each size of the dataset."""
     rows = record.of("memory")
-    out = ["| | MB |", "| --- | --- |"]
-    for lines in rows.values():
-        out += [
-            markdown_row([x["what"].removeprefix("MB "), f"{float(x['value']):.0f}"])
-            for x in lines
-        ]
-    return [*out, ""] if rows else ["not run", ""]
+    if not rows:
+        return ["not run", ""]
+    head = [x["what"] for x in next(iter(rows.values()))]
+    out = [markdown_row(["", *head]), markdown_row(["---"] * (1 + len(head)))]
+    for name, lines in rows.items():
+        out.append(markdown_row([name, *(f"{float(x['value']):.0f}" for x in lines)]))
+    return [*out, ""]
 
 
 def markdown_row(cells):

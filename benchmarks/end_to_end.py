@@ -9,7 +9,7 @@ Four parts, each chosen with ``--parts``:
   reading counts. (b) hubclean on arrays that hold them decoded; (c) the hand-written
   loop on ``DataLoader(ds.pytorch())``; (d) hubclean on the dataset.
 - ``memory``: (d) in a process of its own whose memory is sampled, with a bound on the
-  decoded cache that the dataset exceeds four times.
+  decoded cache that the datasets exceed more and more.
 - ``fashion``: how well the default network of each framework finds planted errors:
   10,000 images, 10 % symmetric, 5 folds, 5 epochs, three seeds.
 
@@ -42,15 +42,15 @@ from sklearn.model_selection import StratifiedKFold
 SEED = 0
 MB = 2**20
 FULL = {
-    "arrays": {"rows": 2_500, "folds": 5, "epochs": 3, "batch_size": 64, "rounds": 3},
-    "hub": {"rows": 600, "folds": 3, "epochs": 2, "batch_size": 64, "rounds": 3},
-    "memory": {"rows": 4_000, "folds": 2, "epochs": 1, "batch_size": 32},
+    "arrays": {"rows": 2_500, "folds": 5, "epochs": 3, "batch_size": 64, "rounds": 9},
+    "hub": {"rows": 600, "folds": 3, "epochs": 2, "batch_size": 64, "rounds": 7},
+    "memory": {"rows": (1_000, 4_000, 8_000), "bound": 64, "folds": 2, "epochs": 1},
     "fashion": {"rows": 10_000, "folds": 5, "epochs": 5, "seeds": (0, 1, 2)},
 }
 QUICK = {
     "arrays": {"rows": 300, "folds": 2, "epochs": 1, "batch_size": 50, "rounds": 2},
     "hub": {"rows": 60, "folds": 2, "epochs": 1, "batch_size": 16, "rounds": 2},
-    "memory": {"rows": 60, "folds": 2, "epochs": 1, "batch_size": 16},
+    "memory": {"rows": (60, 120), "bound": 2, "folds": 2, "epochs": 1},
     "fashion": {"rows": 300, "folds": 2, "epochs": 1, "seeds": (0,)},
 }
 #: (part, name) -> function of a `Problem` that gives the mask of issues.
@@ -196,8 +196,11 @@ def hubcleans(network, settings, **params):
 
 
 def cleanlabs_mask(labels, pred_probs):
+    """Issues and, as hubclean gives them too, the quality of every label."""
     from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
 
+    get_label_quality_scores(labels, pred_probs)
     return find_label_issues(labels, pred_probs, n_jobs=1)
 
 
@@ -210,7 +213,9 @@ def hubcleans_mask(dataset, problem, estimator, **source_params):
         estimator,
         folds=problem.splits,
         verbose=False,
-        label_issues_kwargs={"filter_by": "prune_by_noise_rate"},  # cleanlab's default
+        # What cleanlab's defaults are.
+        label_issues_kwargs={"filter_by": "prune_by_noise_rate"},
+        label_quality_kwargs={"score_by": "self_confidence"},
     )
     return table["is_label_issue"].to_numpy()
 
@@ -335,24 +340,27 @@ def run_hub(args, settings, record):
 
 
 def run_memory(args, settings, record):
-    """Sample the memory of a process that judges a dataset larger than its cache."""
-    if record.has("memory", "d: hubclean on the Hub dataset", 0):
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "images")
-        X, _ = write_images(path, args, settings)
-        command = [sys.executable, __file__, "--judge", path]
-        command += ["--cache", str(X.nbytes // 4), *(["--quick"] * args.quick)]
-        clock = Clock()
-        out = subprocess.run(command, capture_output=True, text=True, check=True)
-    idle, peak = map(int, out.stdout.split())
-    for megabytes, what in (
-        (X.nbytes / MB, "MB of decoded images"),
-        (X.nbytes / 4 / MB, "MB of bound on the cache"),
-        ((peak - idle) / MB, "MB more at the peak"),
-        (idle / MB, "MB before, with one batch trained"),
-    ):
-        record("memory", "d: hubclean on the Hub dataset", 0, clock, megabytes, what)
+    """Sample the memory of a process that judges datasets larger than its cache."""
+    bound = settings["bound"] * MB
+    for rows in settings["rows"]:
+        name = f"{rows:,} images"
+        if record.has("memory", name, 0):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "images")
+            X, _ = write_images(path, args, {**settings, "rows": rows})
+            command = [sys.executable, __file__, "--judge", path]
+            command += ["--cache", str(bound), *(["--quick"] * args.quick)]
+            clock = Clock()
+            out = subprocess.run(command, capture_output=True, text=True, check=True)
+        idle, peak = map(int, out.stdout.split())
+        for megabytes, what in (
+            (X.nbytes / MB, "MB of decoded images"),
+            (bound / MB, "MB of bound on the cache"),
+            ((peak - idle) / MB, "MB more at the peak"),
+            (idle / MB, "MB before, with one batch trained"),
+        ):
+            record("memory", name, 0, clock, megabytes, what)
 
 
 def judge_and_watch(path, cache, settings):
@@ -362,6 +370,7 @@ def judge_and_watch(path, cache, settings):
     source = hub.open(path)
     labels = np.asarray(source.y)
     problem = Problem(None, labels, settings, path)
+    settings = {**settings, "batch_size": 32}
     estimator = hubcleans(small_network(8), settings, module__channels=3)
     estimator.fit(source.X[:32], np.arange(32) % 10)
     peak, done = [resident_bytes()], threading.Event()

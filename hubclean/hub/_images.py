@@ -46,13 +46,15 @@ def default_threads():
     return min(count, 16)
 
 
-def decode_image(data):
+def decode_image(data, out=None):
     """Pixels of one image file, shape (height, width, channels).
 
     Parameters
     ----------
     data : bytes
         A JPEG or PNG file, or any other that Pillow reads.
+    out : ndarray of uint8, shape (height, width, channels), default=None
+        A JPEG file of this shape is decoded into it, and it is what is returned.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def decode_image(data):
         fills in what is missing. `OTHER_MODE` where Deep Lake decodes to other
         values than Pillow (palettes, 1 and 16 bits).
     """
-    pixels = _decode_jpeg(data) if data.startswith(_JPEG) else None
+    pixels = _decode_jpeg(data, out) if data.startswith(_JPEG) else None
     if pixels is not None:
         return pixels
     Image = require("PIL.Image", extra="hub", by="hubclean.hub")
@@ -87,32 +89,74 @@ def _simplejpeg():
         return None
 
 
-def _decode_jpeg(data):
-    """Pixels of a JPEG file, as Pillow decodes them; None to let Pillow do it."""
+def _jpeg_header(data):
+    """Shape and name of the colours of a JPEG file, or None."""
     simplejpeg = _simplejpeg()
-    if simplejpeg is None:
+    if simplejpeg is None or not data.startswith(_JPEG):
         return None
     try:
-        colors = simplejpeg.decode_jpeg_header(data)[2]
-        if colors not in _JPEG_COLORS:
-            return None
-        return simplejpeg.decode_jpeg(data, _JPEG_COLORS[colors])
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:  # damaged; or a kind it does not know
         return None
+    if colors not in _JPEG_COLORS:
+        return None
+    colors = _JPEG_COLORS[colors]
+    return (height, width, 1 if colors == "GRAY" else 3), colors
+
+
+def _decode_jpeg(data, out):
+    """Pixels of a JPEG file, as Pillow decodes them; None to let Pillow do it."""
+    header = _jpeg_header(data)
+    if header is None:
+        return None
+    shape, colors = header
+    try:
+        if out is None or out.shape != shape:
+            return _simplejpeg().decode_jpeg(data, colors)
+        _simplejpeg().decode_jpeg(data, colors, buffer=out)
+    except ValueError:
+        return None
+    return out
 
 
 def decode_images(blobs, n_threads):
-    """Give what `decode_image` gives for each of many image files."""
+    """Give what `decode_image` gives for each of many image files.
+
+    Parameters
+    ----------
+    blobs : list of bytes
+        The files.
+    n_threads : int
+        Threads that decode.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (n_images, height, width, channels), or list
+        One array where all are JPEG files of one shape, which spares a copy.
+    """
+    header = _jpeg_header(blobs[0]) if len(blobs) else None
+    if header is None:
+        places = [None] * len(blobs)
+    else:
+        places = batch = np.empty((len(blobs), *header[0]), np.uint8)
     if n_threads == 1 or len(blobs) < 4:
-        return [decode_image(blob) for blob in blobs]
-    step = max(1, -(-len(blobs) // (4 * n_threads)))
-    chunks = [blobs[start : start + step] for start in range(0, len(blobs), step)]
-    decoded = thread_pool(n_threads).map(_decode_chunk, chunks)
-    return [pixels for chunk in decoded for pixels in chunk]
+        images = _decode_chunk(blobs, places)
+    else:
+        step = max(1, -(-len(blobs) // (4 * n_threads)))
+        chunks = [slice(at, at + step) for at in range(0, len(blobs), step)]
+        decoded = thread_pool(n_threads).map(
+            _decode_chunk, [blobs[c] for c in chunks], [places[c] for c in chunks]
+        )
+        images = [pixels for chunk in decoded for pixels in chunk]
+    if header is not None and all(
+        isinstance(image, np.ndarray) and image.base is batch for image in images
+    ):
+        return batch
+    return images
 
 
-def _decode_chunk(blobs):
-    return [decode_image(blob) for blob in blobs]
+def _decode_chunk(blobs, places):
+    return [decode_image(*pair) for pair in zip(blobs, places, strict=True)]
 
 
 def decode_any_image(data):

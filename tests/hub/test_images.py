@@ -87,3 +87,40 @@ def test_order_is_kept_on_threads():
     images = random_images(50, (8, 8, 3))
     decoded = decode_images([encode(image) for image in images], n_threads=3)
     np.testing.assert_array_equal(np.stack(decoded), images)
+
+
+class TestTogether:
+    """JPEG files of one shape are decoded into one array."""
+
+    @pytest.fixture
+    def files(self):
+        return [encode(image, "JPEG") for image in random_images(20, (8, 9, 3))]
+
+    def test_one_array(self, files):
+        together = decode_images(files, n_threads=3)
+        assert isinstance(together, np.ndarray)
+        assert together.shape == (20, 8, 9, 3)
+        np.testing.assert_array_equal(together, [decode_image(data) for data in files])
+
+    @pytest.mark.parametrize("place", [0, 7])
+    @pytest.mark.parametrize(
+        "other",
+        [
+            encode(random_images(1, (9, 8, 3))[0], "JPEG"),
+            encode(random_images(1, (8, 9, 1))[0], "JPEG"),
+            encode(random_images(1, (8, 9, 3))[0]),
+            b"no image",
+            encode(random_images(1, (8, 9, 3))[0], "JPEG")[:100],
+        ],
+        ids=["turned", "grey", "png", "no image", "cut"],
+    )
+    def test_one_that_is_other(self, files, place, other):
+        files[place] = other
+        decoded = decode_images(files, n_threads=3)
+        assert isinstance(decoded, list)
+        for image, data in zip(decoded, files, strict=True):
+            alone = decode_image(data)
+            if alone is None:
+                assert image is None
+            else:
+                np.testing.assert_array_equal(image, alone)
