@@ -83,7 +83,19 @@ def random_noise_matrix(n_classes, level, seed):
 
 def overfitting_network(epochs, seed):
     """Return a network that is trained long enough to learn wrong labels by heart."""
-    return MLPClassifier((128,), alpha=0, max_iter=epochs, random_state=seed)
+    return MLPClassifier(
+        (128,),
+        alpha=0,
+        learning_rate_init=3e-3,
+        max_iter=epochs,
+        n_iter_no_change=epochs,
+        random_state=seed,
+    )
+
+
+def fold_network(epochs, seed):
+    """Return the same network, trained for less long and more slowly."""
+    return overfitting_network(epochs, seed).set_params(learning_rate_init=1e-3)
 
 
 def noisy_problems(options, table):
@@ -108,7 +120,7 @@ def noisy_problems(options, table):
                     continue
                 labels, _ = plant(noise, y[rows], level, reference, seed)
                 probs = cross_val_predict(
-                    overfitting_network(options.fold_epochs, seed),
+                    fold_network(options.fold_epochs, seed),
                     X[rows],
                     labels,
                     cv=StratifiedKFold(5, shuffle=True, random_state=seed),

@@ -14,6 +14,7 @@ from _settings import NOISES, Table, data_file, load_images, plant, rounded
 from _settings import true_pred_probs as true_probs
 from cleanlab.filter import find_label_issues as cleanlab_issues
 from cleanlab.rank import get_label_quality_scores
+from doubtlab import reason
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -33,8 +34,20 @@ CLEANLAB = (
 CIFAR = [f"sparsity{s}_noise{n}" for s in (0, 40) for n in (20, 40, 70)]
 
 
-def evidence_probs(evidence, X, labels, seed):
-    """Out-of-sample probabilities of every row."""
+AVERAGED = ("cv_network", "leave_one_out")
+
+
+def evidence_probs(evidence, X, labels, seed, known):
+    """Out-of-sample probabilities of every row; `known` has those made before."""
+    if evidence not in known:
+        known[evidence] = _make_probs(evidence, X, labels, seed, known)
+    return known[evidence]
+
+
+def _make_probs(evidence, X, labels, seed, known):
+    if evidence == "average":
+        averaged = [evidence_probs(one, X, labels, seed, known) for one in AVERAGED]
+        return np.mean(averaged, axis=0)
     if evidence == "leave_one_out":
         return ridge_pred_probs(labels, X, labels.max() + 1)
     model = {
@@ -75,6 +88,35 @@ def methods(labels, pred_probs):
     yield "self_confidence < 0.5", own < 0.5, own, 0.0
     union = masks["prune_by_noise_rate"] | (own < 0.2)
     yield "cleanlab default or self_confidence < 0.2", union, own, 0.0
+    entropy = get_label_quality_scores(
+        labels, pred_probs, method="confidence_weighted_entropy"
+    )
+    auto = table["is_label_issue"].to_numpy()
+    yield "hubclean auto, confidence_weighted_entropy", auto, entropy, 0.0
+    yield from doubtlabs(labels, pred_probs)
+
+
+def doubtlabs(labels, pred_probs):
+    """Reasons of doubtlab with their defaults, alone and together."""
+    classes = np.arange(pred_probs.shape[1])
+    start = time.perf_counter()
+    reasons = {
+        "WrongPrediction": reason.WrongPredictionReason.from_predict(
+            pred_probs.argmax(axis=1), labels
+        ),
+        "ShortConfidence": reason.ShortConfidenceReason.from_proba(
+            pred_probs, labels, classes
+        ),
+        "LongConfidence": reason.LongConfidenceReason.from_proba(
+            pred_probs, labels, classes, threshold=0.2
+        ),
+        "Cleanlab": reason.CleanlabReason.from_proba(pred_probs, labels),
+    }
+    seconds = time.perf_counter() - start
+    for name, doubts in reasons.items():
+        yield f"doubtlab {name}", doubts > 0, 1 - doubts.astype(float), seconds / 4
+    doubts = np.sum([doubts.astype(float) for doubts in reasons.values()], axis=0)
+    yield "doubtlab ensemble of these", doubts > 0, -doubts, seconds
 
 
 def judge(keys, labels, wrong, pred_probs):
@@ -104,10 +146,11 @@ def run_images(table, dataset, options):
         for level in options.levels:
             for noise in NOISES if level else NOISES[:1]:
                 labels, wrong = plant(noise, y, level, reference, seed)
+                known = {}
                 for evidence in options.evidence:
                     keys = (dataset, evidence, noise, level, seed)
                     if not table.has(*keys):
-                        probs = evidence_probs(evidence, X, labels, seed)
+                        probs = evidence_probs(evidence, X, labels, seed, known)
                         table.add(judge(keys, labels, wrong, probs))
 
 
@@ -151,7 +194,7 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     levels = [0.0, 0.05, 0.1, 0.2, 0.45]
     parser.add_argument("--levels", type=float, nargs="+", default=levels)
-    evidence = ["cv_logistic", "cv_network", "leave_one_out"]
+    evidence = ["cv_logistic", "cv_network", "leave_one_out", "average"]
     parser.add_argument("--evidence", nargs="+", default=evidence)
     datasets = ["cifar10", "digits", "fashion_mnist"]
     parser.add_argument("--datasets", nargs="+", default=datasets)

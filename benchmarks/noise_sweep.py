@@ -26,15 +26,16 @@ def ways(problem):
     labels, wrong = problem.labels, problem.wrong
     everything = np.ones(len(labels), dtype=bool)
     yield "all rows", everything, labels, 0
-    found = cleanlab_issues(labels, problem.pred_probs, n_jobs=1)
-    yield "cleanlab default", ~found, labels, found.sum()
+    theirs = cleanlab_issues(labels, problem.pred_probs, n_jobs=1)
+    yield "cleanlab default", ~theirs, labels, theirs.sum()
     judged = judge(
         labels, problem.pred_probs, filter_by="auto", score_by="clean_probability"
     )
     n_flagged = judged.is_label_issue.sum()
     yield "hubclean auto", ~judged.is_label_issue, labels, n_flagged
+    found = correctable(labels, problem.pred_probs, judged, credible=True)
     for name in ("relabel", "auto"):
-        corrected = CORRECTIONS[name](correctable(labels, problem.pred_probs, judged))
+        corrected = CORRECTIONS[name](found)
         after = labels.copy()
         after[corrected.kept] = corrected.labels
         yield f"hubclean auto, {name}", corrected.kept, after, n_flagged
@@ -83,7 +84,7 @@ def draw(path):
 
 
 def main(arguments=None):
-    parser = study_options(__doc__, "noise_sweep.csv", rows=20_000, levels=LEVELS)
+    parser = study_options(__doc__, "noise_sweep.csv", rows=10_000, levels=LEVELS)
     options = parser.parse_args(arguments)
     if options.quick:
         quick_study(options)

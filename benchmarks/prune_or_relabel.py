@@ -31,7 +31,7 @@ def corrections(problem):
         filter_by="auto",
         score_by="clean_probability",
     )
-    found = correctable(problem.labels, problem.pred_probs, judged)
+    found = correctable(problem.labels, problem.pred_probs, judged, credible=True)
     for fraction in FRACTIONS:
         yield found, "prune_fraction", fraction
     for name in ("relabel", "auto"):

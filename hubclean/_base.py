@@ -230,7 +230,12 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
 
     def _correct(self, given, judgement):
         """What the next training gets: rows, labels, perhaps weights."""
-        found = correctable(given.codes, self.pred_probs_, judgement)
+        found = correctable(
+            given.codes,
+            self.pred_probs_,
+            judgement,
+            credible=self.correction == "auto",
+        )
         return CORRECTIONS[self.correction](found, self.prune_fraction)
 
     def _classifier(self):

@@ -114,10 +114,11 @@ class HubLabelCleaner(
         What is done to the issues: ``"prune_fraction"``, see `prune_fraction`;
         ``"prune"``, all are left out; ``"relabel"``, those that are confidently of
         another class (their probability reaches its class threshold) get its label,
-        the others are left out; ``"auto"``, those whose new label is as probably
-        right as the labels that stay, on average, get it, the others are left out;
-        ``"weight"``, all rows stay and an issue weighs as
-        much as its label is probable, for estimators that take ``sample_weight``.
+        the others are left out; ``"auto"``, every row, issue or not, keeps its
+        label where that is right with a probability of at least 0.8, gets the
+        predicted one where that is, and is left out otherwise; ``"weight"``, all rows
+        stay and an issue weighs as much as its label is probable, for estimators that
+        take ``sample_weight``.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.

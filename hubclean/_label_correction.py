@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# On noisy Fashion-MNIST 0.8 was as good as 0.9 or better (docs/benchmarks).
+_CREDIBLE = 0.8
+
 
 @dataclass(frozen=True)
 class Correction:
@@ -41,10 +44,9 @@ class Found:
         In [0, 1], low is suspicious; NaN where a row was not judged.
     is_confident : ndarray of bool, shape (n_samples,)
         Whether the evidence for the predicted label is strong.
-    right : ndarray of float, shape (n_samples,), or None
-        Probability that the predicted label of an issue, and the given one of any
-        other row, is the true one; NaN where a row was not judged, None where nothing
-        is known.
+    given_right, predicted_right : ndarray of float, shape (n_samples,), or None
+        Probability that the given, and the predicted, label is the true one; NaN where
+        a row was not judged, None where nothing is known.
     """
 
     labels: np.ndarray
@@ -52,7 +54,8 @@ class Found:
     is_label_issue: np.ndarray
     label_quality: np.ndarray
     is_confident: np.ndarray
-    right: np.ndarray | None = None
+    given_right: np.ndarray | None = None
+    predicted_right: np.ndarray | None = None
 
     def worst_first(self):
         """Positions of the issues, the lowest quality first."""
@@ -115,21 +118,20 @@ def relabel(found, prune_fraction=1.0):
     return _apply(found, issues[~strong], issues[strong])
 
 
-def relabel_or_prune(found, prune_fraction=1.0):
-    """Relabel where the new label is as probably right as the labels that stay.
+def most_credible(found, prune_fraction=1.0):
+    """Give every row a label that is probably right, or leave the row out.
 
-    A relabelled row is worth having when it is no worse than the rows that are kept
-    on average; without probabilities, the evidence must be strong, as for `relabel`.
+    The given label stays where it is right with a probability of at least 0.8; else
+    the predicted one takes its place where that one is; else the row goes. This looks
+    at every row, issue or not: a wrong label costs a model more than a row less.
+    Without probabilities it is `relabel`.
     """
-    if found.right is None:
+    if found.given_right is None:
         return relabel(found)
-    stays = found.right[~found.is_label_issue & ~np.isnan(found.right)]
-    wanted = stays.mean() if len(stays) else 1.0
-    issues = found.worst_first()
-    strong = (found.right[issues] >= wanted) & (
-        found.predicted[issues] != found.labels[issues]
-    )
-    return _apply(found, issues[~strong], issues[strong])
+    rank = np.where(np.isnan(found.given_right), np.inf, found.given_right)
+    doubtful = np.flatnonzero(rank < _CREDIBLE)
+    strong = found.predicted_right[doubtful] >= _CREDIBLE
+    return _apply(found, doubtful[~strong], doubtful[strong])
 
 
 def weight(found, prune_fraction=1.0):
@@ -145,7 +147,7 @@ CORRECTIONS = {
     "prune_fraction": prune_share,
     "prune": prune,
     "relabel": relabel,
-    "auto": relabel_or_prune,
+    "auto": most_credible,
     "weight": weight,
 }
 

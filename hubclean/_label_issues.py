@@ -153,7 +153,7 @@ min_examples_per_class, n_jobs
     return Judgement(mask, quality, predicted, rule, errors)
 
 
-def correctable(codes, pred_probs, judgement):
+def correctable(codes, pred_probs, judgement, *, credible=False):
     """What a correction needs to know of every row.
 
     Parameters
@@ -164,25 +164,30 @@ def correctable(codes, pred_probs, judgement):
         Those that were judged.
     judgement : Judgement
         What `judge` or `judge_margins` found.
+    credible : bool, default=False
+        Work out how probable given and predicted labels are, where that is known.
 
     Returns
     -------
     found : Found
         For the functions of `CORRECTIONS`.
     """
-    predicted, right = judgement.predicted, None
+    predicted, given_right, predicted_right = judgement.predicted, None, None
     confident = np.zeros(len(codes), dtype=bool)
     if judgement.rule is not None:
         confident = confident_predictions(
             pred_probs, predicted, judgement.rule.thresholds
         )
-    issues = np.flatnonzero(judgement.is_label_issue)
-    if judgement.errors is not None:
-        right = np.full(len(codes), np.nan)
-        judged = ~np.isnan(judgement.label_quality)
-        right[judged] = 1 - judgement.errors.error_probability
-        right[issues] = judgement.errors.error_model.class_probability(
-            codes[issues], pred_probs[issues], predicted[issues]
+    if credible and judgement.errors is not None:
+        judged = np.flatnonzero(~np.isnan(judgement.label_quality))
+        given_right, predicted_right = np.full((2, len(codes)), np.nan)
+        given_right[judged] = 1 - judgement.errors.error_probability
+        model = judgement.errors.error_model
+        everything = len(judged) == len(codes)  # spares a copy of the probabilities
+        predicted_right[judged] = model.class_probability(
+            codes[judged],
+            pred_probs if everything else pred_probs[judged],
+            predicted[judged],
         )
     return Found(
         labels=codes,
@@ -190,7 +195,8 @@ def correctable(codes, pred_probs, judgement):
         is_label_issue=judgement.is_label_issue,
         label_quality=judgement.label_quality,
         is_confident=confident,
-        right=right,
+        given_right=given_right,
+        predicted_right=predicted_right,
     )
 
 

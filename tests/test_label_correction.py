@@ -62,16 +62,16 @@ def test_no_class_vanishes(name):
         assert correction.kept[correction.labels == 1].tolist() == [4]
 
 
-def test_auto_relabels_what_is_as_good_as_the_rest():
-    found = dataclasses.replace(FOUND, right=np.array([0.9, 0.95, 0.8, 0.7, 0.99, 1.0]))
-    issues = FOUND.is_label_issue
-    wanted = found.right[~issues].mean()
+def test_auto_takes_the_label_that_is_probably_right():
+    found = dataclasses.replace(
+        FOUND,
+        given_right=np.array([0.9, 0.1, 0.3, 0.79, 0.8, np.nan]),
+        predicted_right=np.array([0.9, 0.85, 0.7, 0.79, 0.2, np.nan]),
+    )
     correction = CORRECTIONS["auto"](found, 1.0)
-    better = issues & (found.right >= wanted) & (FOUND.predicted != FOUND.labels)
-    assert 0 < better.sum() < issues.sum()
-    np.testing.assert_array_equal(correction.kept, np.flatnonzero(~issues | better))
-    expected = np.where(better, FOUND.predicted, FOUND.labels)[correction.kept]
-    np.testing.assert_array_equal(correction.labels, expected)
+    # Row 1 is relabelled, 2 and 3 go, the row that was not judged stays.
+    assert correction.kept.tolist() == [0, 1, 4, 5]
+    assert correction.labels.tolist() == [0, 1, 1, 1]
     # Nothing known of the probabilities: as for "relabel".
     blind = CORRECTIONS["auto"](FOUND, 1.0)
     np.testing.assert_array_equal(blind.kept, CORRECTIONS["relabel"](FOUND, 1.0).kept)
