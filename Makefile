@@ -62,7 +62,10 @@ test-deeplake3: .venv-deeplake3/.ready  ## Run the workflow on deeplake 3.9.52
 test-oldest: .venv-oldest/.ready  ## Run core and adapters on the oldest versions
 	.venv-oldest/bin/python -m pytest -o addopts= --import-mode=importlib -W default \
 	  tests/test_cleaner.py tests/test_sampler.py tests/test_estimator_checks.py \
-	  tests/test_evidence.py tests/test_keras_classifier.py tests/adapters
+	  tests/test_find_label_issues.py tests/test_bad_input.py tests/test_rows.py \
+	  tests/test_evidence.py tests/test_label_correction.py tests/test_auto_rule.py \
+	  tests/test_keras_classifier.py tests/test_keras_data.py \
+	  tests/test_keras_rebuild.py tests/test_keras_targets.py tests/adapters
 
 docs: $(VENV)/.docs  ## Build the documentation, warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
