@@ -176,5 +176,5 @@ def test_one_class_is_an_error(make_classifier, images):
 
 
 def test_a_label_for_every_row(make_classifier, images):
-    with pytest.raises(LabelsError, match="119 labels for 120 rows"):
+    with pytest.raises(LabelsError, match="120 rows; got 119 labels"):
         make_classifier().fit(images[0], images[1][1:])
