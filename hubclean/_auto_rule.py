@@ -21,11 +21,14 @@ _MOST_PAIRED_CLASSES = 50
 _PAIR_NATS, _PAIR_WIDTH = 1.0, 0.15
 # Wrong labels by resemblance look like the model's own errors: each must gain so
 # many nats over wrong labels spread evenly, give or take.
-_NEAR_NATS, _NEAR_WIDTH = 0.10, 0.02
+_NEAR_NATS, _NEAR_WIDTH = 0.05, 0.02
 # They must also be most of the wrong labels: so many of them, give or take.
 _NEAR_SHARE, _SHARE_WIDTH = 0.7, 0.05
 # Nats a row that the likelihood may lose for a sharper true class.
 _SLACK = 0.02
+# The models are too sure of wrong labels: where their truth was known, the odds that
+# they gave were on average best taken for so much.
+_ODDS = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,8 @@ class ErrorModel:
         error_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
-        return self._in_blocks("error_probability", labels, pred_probs)
+        labels = np.asarray(labels)
+        return _soberly(self._in_blocks("error_probability", labels, pred_probs))
 
     def class_probability(self, labels, pred_probs, classes):
         """Probability that the true class of each row is the one named.
@@ -77,11 +81,15 @@ class ErrorModel:
         class_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
-        return self._in_blocks("class_probability", labels, pred_probs, classes)
+        labels = np.asarray(labels)
+        errors = self._in_blocks("error_probability", labels, pred_probs)
+        given = np.asarray(classes) == labels
+        asked = self._in_blocks("class_probability", labels, pred_probs, classes)
+        sober = _soberly(errors)
+        return np.where(given, 1 - sober, asked * sober / np.maximum(errors, 1e-300))
 
     def _in_blocks(self, method, labels, *arrays):
         """Weighted mean of what the models say of every row."""
-        labels = np.asarray(labels)
         mean = np.zeros(len(labels))
         step = max(1, _BLOCK_NUMBERS // arrays[0].shape[1])
         for start in range(0, len(labels), step):
@@ -90,6 +98,11 @@ class ErrorModel:
             for weight, model in zip(self.weights, self.models, strict=True):
                 mean[block] += weight * getattr(model, method)(*rows)
         return np.clip(mean, 0.0, 1.0)
+
+
+def _soberly(errors):
+    """Probabilities whose odds are `_ODDS` times as high."""
+    return _ODDS * errors / (1 - (1 - _ODDS) * errors)
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,15 +148,19 @@ def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
     """
     fit = _Fit(labels, pred_probs, kind, sharpness)
     bounds = [_LOG_SLOPE] + [(None, None)] * (len(fit.start) - 1)
-    found = minimize(
-        fit.loss,
-        fit.start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 200},
-    )
-    return fit.model(found.x, found.fun)
+    ends = [
+        minimize(
+            fit.loss,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 200},
+        )
+        for start in fit.starts()
+    ]
+    best = min(ends, key=lambda end: end.fun)
+    return fit.model(best.x, best.fun)
 
 
 def _logits(pred_probs):
@@ -196,6 +200,21 @@ class _Fit:
         self.start[self.noise.start] = np.log(0.05 / max(self.n_classes - 1, 1))
         if kind == "pairs":
             self._start_pairs()
+
+    def starts(self):
+        """Where the fit starts from: with few wrong labels, and with many.
+
+        Wrong labels by resemblance and doubt by resemblance explain each other away,
+        and from few of the former the fit may never find that there are many.
+        """
+        if self.kind != "runner_up":
+            return [self.start]
+        many = self.start.copy()
+        many[0] = np.log(5.0)
+        wrong, share, slope = range(self.noise.start, self.noise.start + 3)
+        many[wrong] = np.log(0.4 / max(self.n_classes - 1, 1))
+        many[share], many[slope] = 2.0, 0.3
+        return [self.start, many]
 
     def _start_pairs(self):
         """Start from how the given labels differ from the likeliest ones.
