@@ -1,6 +1,6 @@
 """Choose from the data which labels are issues. Arrays in, arrays out.
 
-It imports only `hubclean._noise_model`.
+It imports only `hubclean._noise_model` and `hubclean._issue_engine`.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,14 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
-from hubclean._noise_model import NoiseModel, fit_noise_model
+from hubclean._issue_engine import in_threads, n_threads, row_blocks
+from hubclean._noise_model import NoiseModel, fit_noise_model, logits_of
 
-_FIT_ROWS = 5000
+# Rows that models are fitted to; fewer where many classes make a row dear.
+_FIT_ROWS, _FEWEST_FIT_ROWS, _FIT_NUMBERS = 5000, 2000, 200_000
 _BOOTSTRAP_ROWS = 1000
-_BLOCK_NUMBERS = 1 << 22
+# Of probabilities in a block: what is made of them stays in a core's cache.
+_BLOCK_BYTES = 1 << 18
 # Above so many classes every pair has too few rows for a rate of its own.
 _MOST_PAIRED_CLASSES = 50
 # A rate for each pair must gain a nat each (Akaike's criterion), give or take.
@@ -46,7 +49,7 @@ class ErrorModel:
     models: tuple[NoiseModel, ...]
     weights: np.ndarray
 
-    def error_probability(self, labels, pred_probs):
+    def error_probability(self, labels, pred_probs, *, n_jobs=None):
         """Probability that each given label is wrong, block by block.
 
         Parameters
@@ -55,16 +58,17 @@ class ErrorModel:
             Given labels, coded 0 to n_classes - 1.
         pred_probs : ndarray of float, shape (n_samples, n_classes)
             Out-of-sample probabilities.
+        n_jobs : int, default=None
+            Threads; None means all cores where that pays.
 
         Returns
         -------
         error_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
-        labels = np.asarray(labels)
-        return _soberly(self._in_blocks("error_probability", labels, pred_probs))
+        return self._judge(labels, pred_probs, None, n_jobs)[0]
 
-    def class_probability(self, labels, pred_probs, classes):
+    def class_probability(self, labels, pred_probs, classes, *, n_jobs=None):
         """Probability that the true class of each row is the one named.
 
         Parameters
@@ -75,34 +79,44 @@ class ErrorModel:
             Out-of-sample probabilities.
         classes : ndarray of int, shape (n_samples,)
             The class asked about.
+        n_jobs : int, default=None
+            Threads; None means all cores where that pays.
 
         Returns
         -------
         class_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
-        labels = np.asarray(labels)
-        errors = self._in_blocks("error_probability", labels, pred_probs)
-        given = np.asarray(classes) == labels
-        asked = self._in_blocks("class_probability", labels, pred_probs, classes)
-        sober = _soberly(errors)
-        return np.where(given, 1 - sober, asked * sober / np.maximum(errors, 1e-300))
+        errors, others = self._judge(labels, pred_probs, classes, n_jobs)
+        return np.where(np.asarray(classes) == labels, 1 - errors, others)
 
-    def _in_blocks(self, method, labels, *arrays):
-        """Weighted mean of what the models say of every row."""
-        mean = np.zeros(len(labels))
-        step = max(1, _BLOCK_NUMBERS // arrays[0].shape[1])
-        for start in range(0, len(labels), step):
-            block = slice(start, start + step)
-            rows = [array[block] for array in (labels, *arrays)]
+    def _judge(self, labels, pred_probs, classes, n_jobs):
+        """Weighted mean of what the models say of every row, block by block."""
+        labels = np.asarray(labels)
+        errors = np.zeros(len(labels))
+        others = None if classes is None else np.zeros(len(labels))
+
+        def judge(block):
+            logits = logits_of(pred_probs[block])
+            asked = None if classes is None else classes[block]
             for weight, model in zip(self.weights, self.models, strict=True):
-                mean[block] += weight * getattr(model, method)(*rows)
-        return np.clip(mean, 0.0, 1.0)
+                wrong, other = model.judge(labels[block], logits, asked)
+                errors[block] += weight * wrong
+                if others is not None:
+                    others[block] += weight * other
+            sober = _soberly(errors[block])
+            if others is not None:
+                others[block] *= sober / np.maximum(errors[block], 1e-300)
+            errors[block] = sober
+
+        blocks = row_blocks(pred_probs, _BLOCK_BYTES)
+        in_threads(judge, blocks, n_threads(n_jobs, pred_probs.size))
+        return errors, others
 
 
 def _soberly(errors):
     """Probabilities whose odds are `_ODDS` times as high."""
-    return _ODDS * errors / (1 - (1 - _ODDS) * errors)
+    return np.clip(_ODDS * errors / (1 - (1 - _ODDS) * errors), 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +248,7 @@ def learn_auto_rule(labels, pred_probs):
     [50, 120]
     """
     labels = np.asarray(labels)
-    fitted_to = _sample(labels, pred_probs, _FIT_ROWS)
+    fitted_to = _sample(labels, pred_probs)
     error_model = fit_error_model(*fitted_to)
     errors = error_model.error_probability(labels, pred_probs)
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
@@ -290,7 +304,7 @@ def fit_error_model(labels, pred_probs):
     error_model : ErrorModel
         The weighted models, fitted to at most 5,000 rows drawn with a fixed seed.
     """
-    labels, pred_probs = _sample(labels, pred_probs, _FIT_ROWS)
+    labels, pred_probs = _sample(labels, pred_probs)
     models = [fit_noise_model(labels, pred_probs, "uniform")]
     n_classes = pred_probs.shape[1]
     if n_classes > 2:
@@ -303,9 +317,11 @@ def fit_error_model(labels, pred_probs):
     return ErrorModel(tuple(believed), shares / shares.sum())
 
 
-def _sample(labels, pred_probs, size):
-    """At most `size` rows, the same ones for the same input."""
+def _sample(labels, pred_probs):
+    """Rows to fit to, the same ones for the same input."""
     labels = np.asarray(labels)
+    size = _FIT_NUMBERS // pred_probs.shape[1]
+    size = min(max(size, _FEWEST_FIT_ROWS), _FIT_ROWS)
     if len(labels) <= size:
         return labels, np.asarray(pred_probs)
     rows = np.random.default_rng(0).choice(len(labels), size, replace=False)

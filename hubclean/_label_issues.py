@@ -130,13 +130,12 @@ min_examples_per_class, n_jobs
     if filter_by == "auto" or score_by == "clean_probability":
         errors = _learn_errors(seen_codes, seen_probs, shared)
     quality = np.full(len(codes), np.nan)
-    quality[rows] = score_labels(
-        seen_codes,
-        seen_probs,
-        score_by,
-        None if errors is None else errors.error_model,
-        adjust_pred_probs=adjust_pred_probs,
-    )
+    if score_by == "clean_probability":
+        quality[rows] = 1 - errors.error_probability
+    else:
+        quality[rows] = label_quality(
+            seen_codes, seen_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
+        )
     rule = _learn(
         seen_codes,
         seen_probs,
@@ -248,7 +247,7 @@ def _learn(codes, pred_probs, errors, *, filter_by, **parameters):
     )
 
 
-def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=False):
+def score_labels(codes, pred_probs, score_by, error_model):
     """Quality of every given label.
 
     Parameters
@@ -261,8 +260,6 @@ def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=
         One of `SCORE_NAMES`.
     error_model : ErrorModel or None
         Behind ``"clean_probability"``; not used by the others.
-    adjust_pred_probs : bool
-        See `find_label_issues`.
 
     Returns
     -------
@@ -271,9 +268,7 @@ def score_labels(codes, pred_probs, score_by, error_model, *, adjust_pred_probs=
     """
     if score_by == "clean_probability":
         return 1 - error_model.error_probability(codes, pred_probs)
-    return label_quality(
-        codes, pred_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
-    )
+    return label_quality(codes, pred_probs, score=score_by)
 
 
 def _learn_errors(codes, pred_probs, shared):

@@ -70,47 +70,60 @@ class NoiseModel:
         error_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
         """
-        joint = self._joint(labels, pred_probs)
-        rows = np.arange(len(labels))
-        kept = joint[rows, labels].copy()
-        joint[rows, labels] = 0.0
-        moved = joint.sum(axis=1)
-        return moved / np.maximum(kept + moved, 1e-300)
+        return self.judge(labels, logits_of(pred_probs))[0]
 
-    def class_probability(self, labels, pred_probs, classes):
-        """Probability that the true class of each row is the one named.
+    def judge(self, labels, logits, classes=None):
+        """Probability that labels are wrong, and that other classes are the true ones.
 
         Parameters
         ----------
         labels : ndarray of int, shape (n_samples,)
             Given labels, coded 0 to n_classes - 1.
-        pred_probs : ndarray of float, shape (n_samples, n_classes)
-            Out-of-sample probabilities.
-        classes : ndarray of int, shape (n_samples,)
-            The class asked about.
+        logits : ndarray of float, shape (n_samples, n_classes)
+            What `logits_of` makes of the probabilities; several models share it.
+        classes : ndarray of int, shape (n_samples,), default=None
+            A class for each row.
 
         Returns
         -------
-        class_probability : ndarray of float, shape (n_samples,)
+        error_probability : ndarray of float, shape (n_samples,)
             In [0, 1].
+        class_probability : ndarray of float, shape (n_samples,), or None
+            Probability that the true class is the one of `classes`, where it is not
+            the given one; else 0.
         """
-        joint = self._joint(labels, pred_probs)
-        asked = joint[np.arange(len(labels)), classes]
-        return asked / np.maximum(joint.sum(axis=1), 1e-300)
-
-    def _joint(self, labels, pred_probs):
-        """P(true class, given label) of every row, a column for each true class."""
-        logits = _logits(pred_probs)
-        true = softmax(self.slope * logits + self.bias, axis=1)
-        rows = np.arange(len(labels))
-        flow = self.rates[labels]
+        rows, stay = np.arange(len(labels)), self.rates.diagonal()
+        true = np.exp(self.slope * logits + (self.bias - self.bias.max()))
+        given = true[rows, labels]
+        asked = None if classes is None else true[rows, classes]
+        kept = given * stay[labels]
+        if self.kind == "pairs":
+            flow = self.rates[labels]
+            moved = np.einsum("ij,ij->i", true, flow) - kept
+        else:  # all other classes alike
+            flow = self.rates[1, 0] if len(self.rates) > 1 else 0.0
+            moved = flow * (true.sum(axis=1) - given)
+        if asked is not None:
+            asked *= flow[rows, classes] if self.kind == "pairs" else flow
         share, slope = self.resemblance
         if share:
-            wrong = 1 - self.rates.diagonal()
-            near, _ = _resemblance(logits, labels, slope)
-            flow = (1 - share) * flow + share * wrong * near
-            flow[rows, labels] = self.rates.diagonal()[labels]
-        return true * flow
+            near = np.exp(slope * logits)
+            total, nearest = near.sum(axis=1), near[rows, labels]
+            # P(given | row, true class, wrong): the given class among all but the
+            # true one.
+            near = np.maximum(total[:, None] - near, 1e-9 * total[:, None])
+            np.divide(nearest[:, None], near, out=near)
+            np.minimum(near, 1.0, out=near)
+            wrong = share * (1 - stay[0])
+            follow = np.einsum("ij,ij->i", true, near) - given * near[rows, labels]
+            moved = (1 - share) * moved + wrong * follow
+            if asked is not None:
+                asked *= (1 - share) + wrong * near[rows, classes] / flow
+        everything = np.maximum(kept + moved, 1e-300)
+        errors = np.clip(moved / everything, 0.0, 1.0)
+        if asked is None:
+            return errors, None
+        return errors, np.where(classes == labels, 0.0, asked / everything)
 
 
 def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
@@ -163,7 +176,7 @@ def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
     return fit.model(best.x, best.fun)
 
 
-def _logits(pred_probs):
+def logits_of(pred_probs):
     """Log of the probabilities, 0 for the largest of a row."""
     logits = np.log(np.maximum(np.asarray(pred_probs, dtype=np.float64), _FLOOR))
     logits -= logits.max(axis=1, keepdims=True)
@@ -188,7 +201,7 @@ class _Fit:
 
     def __init__(self, labels, pred_probs, kind, sharpness):
         self.kind, self.sharpness = kind, sharpness
-        self.logits = _logits(pred_probs)
+        self.logits = logits_of(pred_probs)
         self.n_rows, self.n_classes = self.logits.shape
         self.labels = np.asarray(labels)
         self.given = np.eye(self.n_classes)[self.labels]

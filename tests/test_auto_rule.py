@@ -16,7 +16,7 @@ from hubclean._auto_rule import (
     learn_auto_rule,
 )
 from hubclean._label_issues import RULE_NAMES
-from hubclean._noise_model import _Fit, fit_noise_model
+from hubclean._noise_model import _Fit, fit_noise_model, logits_of
 from hubclean.datasets import (
     class_conditional_noise,
     instance_dependent_noise,
@@ -230,12 +230,63 @@ def test_more_rows_than_are_fitted_are_judged_in_blocks(monkeypatch):
     true, probs = draw(2000, 3, 1, scale=5.0)
     labels, wrong = symmetric_noise(true, 0.1, random_state=1)
     rule = learn_auto_rule(labels, probs)
-    monkeypatch.setattr("hubclean._auto_rule._BLOCK_NUMBERS", 1000)
+    monkeypatch.setattr("hubclean._auto_rule._BLOCK_BYTES", 8000)
     np.testing.assert_allclose(
         fit_error_model(labels, probs).error_probability(labels, probs),
         rule.error_probability,
     )
     assert f1(rule.mask, wrong) > 0.8
+
+
+def test_threads_change_nothing():
+    true, probs = draw(2000, 3, 1, scale=5.0)
+    labels, _ = symmetric_noise(true, 0.1, random_state=1)
+    model = fit_error_model(labels, probs)
+    many = np.tile(labels, 350), np.tile(probs, (350, 1))  # over two million numbers
+    one, two = (model.error_probability(*many, n_jobs=n) for n in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one[:2000], model.error_probability(labels, probs))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "pairs", "runner_up"])
+def test_what_a_noise_model_says_is_bayes_rule(kind):
+    true, probs = draw(300, 4, 3, scale=3.0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    model = fit_noise_model(labels, probs, kind)
+    share, slope = model.resemblance
+    for row in range(20):
+        logits = np.log(probs[row])
+        prior = softmax(model.slope * logits + model.bias)
+        near = softmax(slope * logits)
+        given = labels[row]
+        joint = np.zeros(4)
+        for k in range(4):
+            flow = model.rates[given, k]
+            if k != given and share:
+                wrong = 1 - model.rates[k, k]
+                follow = min(near[given] / (1 - near[k]), 1)
+                flow = (1 - share) * flow + share * wrong * follow
+            joint[k] = prior[k] * flow
+        posterior = joint / joint.sum()
+        one = slice(row, row + 1)
+        error = model.error_probability(labels[one], probs[one])
+        assert error == pytest.approx(1 - posterior[given])
+        for k in range(4):
+            if k != given:
+                _, other = model.judge(
+                    labels[one], logits_of(probs[one]), np.array([k])
+                )
+                assert other == pytest.approx(posterior[k])
+
+
+def test_given_and_other_classes_add_up_to_one():
+    true, probs = draw(500, 4, 5, scale=3.0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    model = fit_error_model(labels, probs)
+    total = sum(
+        model.class_probability(labels, probs, np.full(500, k)) for k in range(4)
+    )
+    np.testing.assert_allclose(total, 1)
 
 
 def test_interval_covers_the_estimates_of_fresh_draws():
