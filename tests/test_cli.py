@@ -147,6 +147,9 @@ def test_find_in_a_table_report_and_apply(table, tmp_path, capsys, suffix):
     result = json.loads(capsys.readouterr().out)
     assert (result["n_rows"], result["n_issues"]) == (60, 2)
     assert {p["given"] for p in result["pairs"]} == {"ham", "spam"}
+    low, high = result["estimated_errors_interval"]
+    assert low <= result["estimated_errors"] <= high
+    assert 0.5 < result["estimated_precision"] <= 1
 
     report = tmp_path / "later.json"
     assert run("report", path, *target, "--issues", issues, "-o", report) == 0

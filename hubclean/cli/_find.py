@@ -217,6 +217,7 @@ def _result(dataset, data, cleaner):
         "n_rows": summary["n_rows"],
         "n_issues": summary["n_issues"],
         "n_classes": len(names),
+        **_estimates(cleaner),
         "model": _name_of(cleaner.estimator_),
         "parameters": {
             key: value
@@ -232,6 +233,19 @@ def _result(dataset, data, cleaner):
             for pair in summary["pairs"][:50]
         ],
     }
+
+
+def _estimates(cleaner):
+    """How many labels are wrong, where the rule or the score says something."""
+    if not hasattr(cleaner, "estimated_errors_"):
+        return {}
+    estimates = {
+        "estimated_errors": cleaner.estimated_errors_,
+        "estimated_errors_interval": cleaner.estimated_errors_interval_,
+    }
+    if cleaner.label_issues_["is_label_issue"].any():
+        estimates["estimated_precision"] = cleaner.estimated_precision_
+    return estimates
 
 
 def _name_of(model):
@@ -301,6 +315,10 @@ def _print(result):
         "Rows": f"{result['n_rows']:,} in {result['n_classes']} classes",
         "Model": result["model"],
     }
+    if "estimated_errors" in result:
+        low, high = result["estimated_errors_interval"]
+        wrong = f"{result['estimated_errors']:,.0f} wrong labels"
+        facts["Estimate"] = f"{wrong} ({low:,.0f} to {high:,.0f})"
     for key in ("branch", "commit", "issues", "report"):
         if key in result:
             facts[key.capitalize()] = result[key]
