@@ -21,6 +21,7 @@ from hubclean.exceptions import (  # noqa: E402
     ParameterError,
     TrainingError,
 )
+from hubclean.pytorch._networks import default_network  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -499,3 +500,45 @@ def test_an_error_names_the_fold_of_the_cleaner(table):
     cleaner = HubLabelCleaner(net(module=linear, **sgd), cv=2, random_state=0)
     with pytest.raises(TrainingError, match=r"epoch \d+ of fold 0"):
         cleaner.fit(*table)
+
+
+class TestMovedImages:
+    """The default network looks at images a pixel to each side, too."""
+
+    @pytest.fixture
+    def network(self):
+        torch.manual_seed(0)
+        return default_network(torch.rand(8, 1, 20, 18), 3)
+
+    def test_predictions_are_the_mean_over_five_places(self, network):
+        network.eval()
+        x = torch.rand(4, 1, 20, 18)
+        framed = torch.cat([x[:, :, :1], x, x[:, :, -1:]], dim=2)
+        framed = torch.cat([framed[..., :1], framed, framed[..., -1:]], dim=3)
+        logits = [
+            network._logits(
+                (framed[:, :, top : top + 20, left : left + 18] - network.mean)
+                / network.std
+            )
+            for top, left in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+        ]
+        torch.testing.assert_close(network(x), torch.stack(logits).mean(dim=0))
+
+    def test_training_moves_batches_by_the_seed(self, network):
+        network.train()
+        x = torch.rand(4, 1, 20, 18)
+        seen = []
+        network.body.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        for _ in range(20):
+            network(x)
+        assert len({tuple(batch.flatten().tolist()) for batch in seen}) > 3
+        assert {batch.shape for batch in seen} == {x.shape}
+
+    def test_small_images_stay_where_they_are(self):
+        network = default_network(torch.rand(8, 1, 8, 8), 3).train()
+        x = torch.rand(4, 1, 8, 8)
+        seen = []
+        network.body.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        for _ in range(5):
+            network(x)
+        assert all(torch.equal(batch, seen[0]) for batch in seen)
