@@ -16,6 +16,8 @@ from hubclean._noise_model import NoiseModel, fit_noise_model, logits_of
 # Rows that models are fitted to; fewer where many classes make a row dear.
 _FIT_ROWS, _FEWEST_FIT_ROWS, _FIT_NUMBERS = 5000, 2000, 200_000
 _BOOTSTRAP_ROWS = 1000
+# Nobody's seed: one that also chose which labels are wrong would choose those rows.
+_SAMPLE_SEED = 0x68756263_6C65616E
 # Of probabilities in a block: what is made of them stays in a core's cache.
 _BLOCK_BYTES = 1 << 18
 # Above so many classes every pair has too few rows for a rate of its own.
@@ -324,7 +326,7 @@ def _sample(labels, pred_probs):
     size = min(max(size, _FEWEST_FIT_ROWS), _FIT_ROWS)
     if len(labels) <= size:
         return labels, np.asarray(pred_probs)
-    rows = np.random.default_rng(0).choice(len(labels), size, replace=False)
+    rows = np.random.default_rng(_SAMPLE_SEED).choice(len(labels), size, replace=False)
     rows.sort()  # a memory map is read forwards
     return labels[rows], np.asarray(pred_probs[rows])
 

@@ -238,6 +238,17 @@ def test_more_rows_than_are_fitted_are_judged_in_blocks(monkeypatch):
     assert f1(rule.mask, wrong) > 0.8
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rows_are_not_drawn_by_the_seed_that_drew_the_errors(seed):
+    true, probs = draw(20_000, 3, 4, scale=5.0)
+    labels, wrong = symmetric_noise(true, 0.3, random_state=seed)
+    rule = learn_auto_rule(labels, probs)
+    drawn, drawn_probs = rule.fitted_to
+    agree = (drawn_probs.argmax(axis=1) == drawn).mean()
+    assert agree == pytest.approx((probs.argmax(axis=1) == labels).mean(), abs=0.03)
+    assert rule.estimated_errors == pytest.approx(wrong.sum(), rel=0.2)
+
+
 def test_threads_change_nothing():
     true, probs = draw(2000, 3, 1, scale=5.0)
     labels, _ = symmetric_noise(true, 0.1, random_state=1)
