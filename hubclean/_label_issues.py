@@ -15,6 +15,7 @@ from hubclean._fingerprint import fingerprint
 from hubclean._issue_engine import row_blocks
 from hubclean._label_correction import Found, confident_predictions
 from hubclean._label_quality import SCORES, label_quality
+from hubclean._margin_rule import margin_cut
 from hubclean._model_store import final_models
 from hubclean._validation import (
     check_choice,
@@ -202,9 +203,8 @@ def correctable(codes, pred_probs, judgement, *, credible=False):
 def judge_margins(codes, margins, threshold=None):
     """Score and flag given labels by their margins during training.
 
-    No rule for out-of-sample probabilities is used: the row was trained on. A margin
-    below zero says that the network preferred another class, on average over the
-    epochs.
+    No rule for out-of-sample probabilities is used: the row was trained on. The cut
+    comes from the margins; see `margin_cut`.
 
     Parameters
     ----------
@@ -213,8 +213,7 @@ def judge_margins(codes, margins, threshold=None):
     margins : ndarray of float, shape (n_samples,)
         Area under the margin of each row.
     threshold : float, default=None
-        Quality in [0, 1] under which a row is an issue; None means 0.5, a margin of
-        zero.
+        Quality in [0, 1] under which a row is an issue; None means that of the cut.
 
     Returns
     -------
@@ -228,7 +227,11 @@ def judge_margins(codes, margins, threshold=None):
     array([False,  True])
     """
     quality = expit(margins)
-    mask = quality < (0.5 if threshold is None else threshold)
+    if threshold is None:
+        known = margins[~np.isnan(margins)]
+        mask = margins < margin_cut(known)
+    else:
+        mask = quality < threshold
     return Judgement(mask, quality, np.array(codes), None, None)
 
 

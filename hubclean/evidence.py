@@ -211,10 +211,11 @@ class TrainingDynamics(BaseEstimator):
     ``record_margins``.
 
     The label quality is the logistic function of the margin. Rows under `threshold`
-    are issues, by default those with a margin below zero; `filter_by` and `score_by`
-    are not used, because the rows were trained on and the rules expect probabilities
-    out of sample. The predicted label of an issue comes from the final model, which
-    was trained without it.
+    are issues; by default those under a cut between the groups of low and high margins
+    where there are two that stand apart, and under a margin of zero elsewhere.
+    `filter_by` and `score_by` are not used, because the rows were trained on and the
+    rules expect probabilities out of sample. The predicted label of an issue comes
+    from the final model, which was trained without it.
 
     Parameters
     ----------

@@ -39,6 +39,7 @@ CORE = {
     "_leave_one_out": 4,
     "_noise_model": 3,
     "_auto_rule": 4,
+    "_margin_rule": 5,
     "evidence": 6,
     "_base": 7,
     "_cleaner": 8,

@@ -1,0 +1,69 @@
+"""Choose from margins during training which labels are issues. Arrays in, arrays out.
+
+It imports only `hubclean._auto_rule`.
+"""
+
+import numpy as np
+from sklearn.mixture import GaussianMixture
+
+from hubclean._auto_rule import best_expected_f1_cut
+
+_FIT_ROWS = 20_000
+_SAMPLE_SEED = 0x6D617267_696E73
+# Ashman's D from which two groups count as apart.
+_APART = 2.0
+
+
+def margin_cut(margins):
+    """Margin under which labels are issues.
+
+    Wrong labels that are nothing like their class make a group of low margins. Where a
+    mixture of two normal distributions finds two groups that stand apart, by Ashman's
+    D above 2 [1]_, the cut is the one with the best expected F1 score, at most 0.
+    Elsewhere it is 0: below, the network preferred another class.
+
+    Parameters
+    ----------
+    margins : ndarray of float, shape (n_samples,)
+        Area under the margin of each row.
+
+    Returns
+    -------
+    cut : float
+        At most 0.
+
+    References
+    ----------
+    .. [1] Ashman, Bird, Zepf, "Detecting bimodality in astronomical datasets", The
+       Astronomical Journal 108 (1994), eq. 4.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> margins = np.r_[rng.normal(3, 1, 900), rng.normal(-4, 1, 100)]
+    >>> bool(-3 < margin_cut(margins) < 0)
+    True
+    >>> margin_cut(rng.normal(1, 2, 1000))
+    0.0
+    """
+    if len(margins) > _FIT_ROWS:
+        rng = np.random.default_rng(_SAMPLE_SEED)
+        margins = rng.choice(margins, _FIT_ROWS, replace=False)
+    margins = np.sort(margins)
+    if len(np.unique(margins)) < 4:
+        return 0.0
+    starts = np.quantile(margins, [0.02, 0.6])[:, np.newaxis]
+    groups = GaussianMixture(2, means_init=starts, random_state=0)
+    groups.fit(margins[:, np.newaxis])
+    means, widths = groups.means_.ravel(), np.sqrt(groups.covariances_.ravel())
+    if np.sqrt(2) * abs(means[1] - means[0]) <= _APART * np.hypot(*widths):
+        return 0.0
+    low = means.argmin()
+    wrong = groups.predict_proba(margins[:, np.newaxis])[:, low]
+    # The wider group takes over again in the far tail; a lower margin is never better.
+    wrong = np.maximum.accumulate(wrong[::-1])[::-1]
+    issues = wrong >= min(best_expected_f1_cut(wrong), 0.5)
+    n_issues = int(issues.sum())
+    if not 0 < n_issues < len(margins):
+        return 0.0
+    return float(min(0.0, (margins[n_issues - 1] + margins[n_issues]) / 2))
