@@ -31,6 +31,17 @@ def say(message):
     print(plain(message), file=sys.stderr)
 
 
+def count(number, noun):
+    """A number of things.
+
+    Examples
+    --------
+    >>> count(1, "label issue"), count(2000, "label issue")
+    ('1 label issue', '2,000 label issues')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def print_json(value):
     """The result for machines, on stdout."""
     print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True))

@@ -10,7 +10,7 @@ import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
 from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
-from hubclean.cli._console import print_json, print_summary
+from hubclean.cli._console import count, print_json, print_summary
 from hubclean.cli._models import make_estimator
 from hubclean.cli._sources import open_data, write_table
 from hubclean.evidence import KINDS
@@ -317,7 +317,7 @@ def _print(result):
     }
     if "estimated_errors" in result:
         low, high = result["estimated_errors_interval"]
-        wrong = f"{result['estimated_errors']:,.0f} wrong labels"
+        wrong = count(round(result["estimated_errors"]), "wrong label")
         facts["Estimate"] = f"{wrong} ({low:,.0f} to {high:,.0f})"
     for key in ("branch", "commit", "issues", "report"):
         if key in result:
@@ -326,7 +326,8 @@ def _print(result):
         (p["given"], p["predicted"], f"{p['n_issues']:,}") for p in result["pairs"]
     ]
     print_summary(
-        f"{result['n_issues']:,} label issues in {result['dataset']} ({share:.1%})",
+        f"{count(result['n_issues'], 'label issue')} in {result['dataset']} "
+        f"({share:.1%})",
         facts,
         columns=("given", "predicted", "issues"),
         lines=lines,
