@@ -112,7 +112,7 @@ class CountingColumn:
 
     def __getitem__(self, index):
         index = index[0] if isinstance(index, tuple) else index
-        return CountingColumn(self.array, self.row_ids[index], self.reads)
+        return type(self)(self.array, self.row_ids[index], self.reads)
 
     def read(self, indices=None):
         rows = self.row_ids if indices is None else self.row_ids[indices]

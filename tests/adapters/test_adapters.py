@@ -1,6 +1,9 @@
 """What every adapter must do, whatever the framework."""
 
 import pickle
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from hubclean.exceptions import LabelsError
+from tests.adapters.conftest import CountingColumn
 
 NAMES = np.array(["cat", "dog", "zebra"])
 
@@ -178,3 +182,66 @@ def test_one_class_is_an_error(make_classifier, images):
 def test_a_label_for_every_row(make_classifier, images):
     with pytest.raises(LabelsError, match="120 rows; got 119 labels"):
         make_classifier().fit(images[0], images[1][1:])
+
+
+class TiledColumn(CountingColumn):
+    """Lazy column of many rows that repeat a few: large only if it is read whole."""
+
+    def read(self, indices=None):
+        rows = self.row_ids if indices is None else self.row_ids[indices]
+        self.reads.append(rows)
+        return self.array[rows % len(self.array)]
+
+
+def pooling_model(framework):
+    """A model small enough that its memory and time do not count."""
+    if framework == "keras":
+        from keras import Sequential, layers
+
+        return {
+            "model": Sequential(
+                [
+                    layers.Input((96, 96, 3)),
+                    layers.AveragePooling2D(32),
+                    layers.Flatten(),
+                    layers.Dense(3),
+                ]
+            )
+        }
+    from torch import nn
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(
+                nn.AvgPool2d(32), nn.Flatten(), nn.Linear(27, 3)
+            )
+
+        def forward(self, x):
+            return self.layers(x)
+
+    return {"module": Pooled}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_dataset(make_classifier, framework):
+    rng = np.random.default_rng(0)
+    few = rng.integers(0, 255, (60, 96, 96, 3), dtype=np.uint8)
+    y = np.arange(20_000) % 3
+    model = make_classifier(epochs=1, batch_size=128, **pooling_model(framework))
+    model.fit(few, y[:60]).predict_proba(few)  # what is loaded and traced once
+    X = TiledColumn(few, row_ids=np.arange(len(y)))
+    whole = few[0].nbytes * len(y)
+    assert whole > 500 << 20
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = memory("VmRSS")
+    proba = model.fit(X, y).predict_proba(X)
+    assert memory("VmHWM") - before < whole / 2
+    assert proba.shape == (20_000, 3)
+    assert max(map(len, X.reads)) <= 2048
+
+
+def memory(kind):
+    """Bytes of this process: VmRSS now, VmHWM at the peak."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{kind}:\s+(\d+) kB", status)[1]) << 10
