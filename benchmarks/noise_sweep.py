@@ -76,7 +76,10 @@ def draw(path):
         of_noise = results[results["noise"] == noise]
         for name, lines in of_noise.groupby("kept", sort=False):
             by_level = lines.groupby("level")["accuracy"].agg(["mean", "std"])
-            axes.errorbar(by_level.index, by_level["mean"], by_level["std"], label=name)
+            spread = by_level["std"].fillna(0)  # of one seed
+            axes.errorbar(
+                by_level.index, by_level["mean"], spread, label=name, marker="."
+            )
         axes.set(title=noise.replace("_", " "), xlabel="share of wrong labels")
     panels[0].set_ylabel("test accuracy")
     panels[0].legend(fontsize="small")
