@@ -67,8 +67,9 @@ test-oldest: .venv-oldest/.ready  ## Run core and adapters on the oldest version
 	  tests/test_keras_classifier.py tests/test_keras_data.py \
 	  tests/test_keras_rebuild.py tests/test_keras_targets.py tests/adapters
 
-docs: $(VENV)/.docs  ## Build the documentation, warnings are errors
+docs: $(VENV)/.docs  ## Build the documentation and run its code, warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	HUBCLEAN_DOCS_PLOTS=0 $(BIN)/python -m sphinx -q -b doctest docs docs/_build/doctest
 
 lint: $(VENV)/.dev  ## Check style, spelling and types
 	$(BIN)/ruff check .
