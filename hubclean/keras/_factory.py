@@ -64,7 +64,7 @@ def scikeras(
     >>> X = np.repeat([[0.0, 1.0], [1.0, 0.0]], 20, axis=0)
     >>> y = np.repeat(["cat", "dog"], 20)
     >>> classifier.fit(X, y).predict(X[[0, -1]])
-    array(['cat', 'dog'], dtype='<U3')
+    array(['cat', 'dog'], dtype=object)
     """
     return KerasClassifier(
         model,

@@ -93,7 +93,7 @@ def skorch(
     >>> y = np.repeat(["cat", "dog"], 40)
     >>> classifier = skorch(epochs=5, random_state=0).fit(X, y)
     >>> classifier.predict(X[[0, -1]])
-    array(['cat', 'dog'], dtype='<U3')
+    array(['cat', 'dog'], dtype=object)
     """
     return TorchClassifier(
         module,

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 from joblib import Parallel, delayed
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -238,6 +239,8 @@ def total(column):
 
 
 def test_joblib_workers_open_it_by_themselves(noisy):
+    # Workers of other tests, some of which were killed, are not to be met here.
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
     X = hub.open(noisy).X
     pixels = coloured_images()[0]
     parts = np.array_split(np.arange(96), 3)
