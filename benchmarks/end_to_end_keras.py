@@ -25,12 +25,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from _end_to_end_results import markdown_row
 from end_to_end import (
     Clock,
     Problem,
     cleanlabs_mask,
     fashion_mnist,
-    markdown_row,
     write_images,
 )
 

@@ -84,6 +84,17 @@ def test_prune_or_relabel(benchmarks, tmp_path):
     assert path.with_suffix(".png").exists()
 
 
+@pytest.mark.parametrize(
+    "path", sorted(BENCHMARKS.glob("[a-z]*.py")), ids=lambda p: p.stem
+)
+def test_every_benchmark_starts(path):
+    done = subprocess.run(
+        [sys.executable, str(path), "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
 def test_best_f1_by_hand(benchmarks):
     import detection
 
