@@ -1,9 +1,7 @@
-"""Data, noise, networks and tables that the benchmarks share."""
+"""Data, noise and tables that the benchmarks share."""
 
-import argparse
 import csv
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,77 +79,6 @@ def random_noise_matrix(n_classes, level, seed):
     return matrix
 
 
-def overfitting_network(epochs, seed):
-    """Return a network that is trained long enough to learn wrong labels by heart."""
-    return MLPClassifier(
-        (128,),
-        alpha=0,
-        learning_rate_init=3e-3,
-        max_iter=epochs,
-        n_iter_no_change=epochs,
-        random_state=seed,
-    )
-
-
-def fold_network(epochs, seed):
-    """Return the same network, trained for less long and more slowly."""
-    return overfitting_network(epochs, seed).set_params(learning_rate_init=1e-3)
-
-
-def noisy_problems(options, table):
-    """Every setting that is not in the table, with out-of-sample probabilities.
-
-    Yields
-    ------
-    keys : tuple
-        Data set, noise, level, seed.
-    problem : Problem
-        Rows to learn from and to test on.
-    """
-    for seed in options.seeds:
-        X, y = load_images(options.dataset, options.data, None, seed)
-        rows = slice(0, min(options.rows, len(y) // 2))
-        test = slice(-min(len(y) // 2, 10_000), None)
-        reference = true_pred_probs(X[rows], y[rows], seed)
-        for level in options.levels:
-            for noise in options.noises:
-                keys = (options.dataset, noise, level, seed)
-                if table.has(*keys):
-                    continue
-                labels, _ = plant(noise, y[rows], level, reference, seed)
-                probs = cross_val_predict(
-                    fold_network(options.fold_epochs, seed),
-                    X[rows],
-                    labels,
-                    cv=StratifiedKFold(5, shuffle=True, random_state=seed),
-                    method="predict_proba",
-                )
-                held_out = (X[test], y[test])
-                yield keys, Problem(X[rows], y[rows], labels, probs, held_out)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Rows with wrong labels, what a network says of each unseen, and rows to test."""
-
-    X: np.ndarray
-    true: np.ndarray
-    labels: np.ndarray
-    pred_probs: np.ndarray
-    held_out: tuple[np.ndarray, np.ndarray]
-
-    @property
-    def wrong(self):
-        """Rows whose label was changed."""
-        return self.labels != self.true
-
-    def accuracy(self, keep, labels, epochs, seed):
-        """Of a network trained on the rows kept, with these labels for all rows."""
-        final = overfitting_network(epochs, seed)
-        final.fit(self.X[keep], labels[keep])
-        return final.score(*self.held_out)
-
-
 class Table:
     """Rows of a CSV file, written one by one, so that a stopped run goes on."""
 
@@ -178,30 +105,6 @@ class Table:
         """Append rows, all of them at once."""
         self._append(rows)
         self.done |= {tuple(map(str, row[: self.n_keys])) for row in rows}
-
-
-def study_options(description, out, **defaults):
-    """Parser of the options that the studies of training on noisy labels share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data", help="folder of the data; else HUBCLEAN_DATA")
-    parser.add_argument("--out", default=f"docs/benchmarks/{out}")
-    parser.add_argument("--dataset", default="fashion_mnist")
-    parser.add_argument("--rows", type=int, default=defaults["rows"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    levels = defaults["levels"]
-    parser.add_argument("--levels", type=float, nargs="+", default=levels)
-    noises = ["symmetric", "instance_dependent"]
-    parser.add_argument("--noises", nargs="+", default=noises)
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--fold-epochs", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="a smoke run")
-    return parser
-
-
-def quick_study(options):
-    """Make the options those of a smoke run."""
-    options.dataset, options.rows, options.seeds = "digits", 300, [0]
-    options.levels, options.noises, options.epochs = [0.2], ["symmetric"], 20
 
 
 def rounded(value):

@@ -6,12 +6,12 @@ what hubclean keeps, with its corrections, and on the rows that are truly clean.
 Settings that are in the table already are not run again.
 """
 
-import warnings
-from pathlib import Path
+import sys
 
 import numpy as np
 import pandas as pd
-from _settings import Table, noisy_problems, quick_study, rounded, study_options
+from _settings import rounded
+from _study import draw_panels, run_study, study_options
 from cleanlab.filter import find_label_issues as cleanlab_issues
 
 from hubclean._label_correction import CORRECTIONS
@@ -42,15 +42,14 @@ def ways(problem):
     yield "truly clean rows", ~wrong, labels, wrong.sum()
 
 
-def run(table, options):
-    """Train at every level, noise and seed that is not in the table."""
-    for keys, problem in noisy_problems(options, table):
-        lines = []
-        for name, kept, labels, n_flagged in ways(problem):
-            accuracy = problem.accuracy(kept, labels, options.epochs, keys[-1])
-            counts = [len(labels), name, problem.wrong.sum(), n_flagged]
-            lines.append([*keys, *counts, rounded(accuracy)])
-        table.add(lines)
+def lines(keys, problem, options):
+    """Accuracy after every way of cleaning."""
+    found = []
+    for name, kept, labels, n_flagged in ways(problem):
+        accuracy = problem.accuracy(kept, labels, options.epochs, keys[-1])
+        counts = [len(labels), name, problem.wrong.sum(), n_flagged]
+        found.append([*keys, *counts, rounded(accuracy)])
+    return found
 
 
 def summary(path):
@@ -66,35 +65,20 @@ def summary(path):
 
 def draw(path):
     """Accuracy against the share of wrong labels, one panel for each noise."""
-    from matplotlib.figure import Figure
+    draw_panels(path, "share of wrong labels", plot)
 
-    results = pd.read_csv(path)
-    noises = list(results["noise"].unique())
-    figure = Figure((5 * len(noises), 4), layout="constrained")
-    panels = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
-    for axes, noise in zip(panels, noises, strict=True):
-        of_noise = results[results["noise"] == noise]
-        for name, lines in of_noise.groupby("kept", sort=False):
-            by_level = lines.groupby("level")["accuracy"].agg(["mean", "std"])
-            spread = by_level["std"].fillna(0)  # of one seed
-            axes.errorbar(
-                by_level.index, by_level["mean"], spread, label=name, marker="."
-            )
-        axes.set(title=noise.replace("_", " "), xlabel="share of wrong labels")
-    panels[0].set_ylabel("test accuracy")
-    panels[0].legend(fontsize="small")
-    figure.savefig(Path(path).with_suffix(".png"), dpi=120)
+
+def plot(axes, results):
+    """Mean of the seeds, and their spread, for every way of cleaning."""
+    for name, of_way in results.groupby("kept", sort=False):
+        by_level = of_way.groupby("level")["accuracy"].agg(["mean", "std"])
+        spread = by_level["std"].fillna(0)  # of one seed
+        axes.errorbar(by_level.index, by_level["mean"], spread, label=name, marker=".")
 
 
 def main(arguments=None):
     parser = study_options(__doc__, "noise_sweep.csv", rows=10_000, levels=LEVELS)
-    options = parser.parse_args(arguments)
-    if options.quick:
-        quick_study(options)
-    warnings.filterwarnings("ignore")  # networks that stop before they converge
-    run(Table(options.out, COLUMNS, n_keys=4), options)
-    draw(options.out)
-    print(summary(options.out).to_string())
+    run_study(sys.modules[__name__], COLUMNS, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ rest is relabelled; a network that overfits is trained on what remains. Settings
 are in the table already are not run again.
 """
 
-import warnings
-from pathlib import Path
+import sys
 
 import pandas as pd
-from _settings import Table, noisy_problems, quick_study, rounded, study_options
+from _settings import rounded
+from _study import draw_panels, run_study, study_options
 
 from hubclean._label_correction import CORRECTIONS
 from hubclean._label_issues import correctable, judge
@@ -38,24 +38,20 @@ def corrections(problem):
         yield found, name, ""
 
 
-def run(table, options):
-    """Train after every correction at every setting that is not in the table."""
-    for keys, problem in noisy_problems(options, table):
-        lines = []
-        for found, name, fraction in corrections(problem):
-            corrected = CORRECTIONS[name](found, fraction or 0.0)
-            labels = problem.labels.copy()
-            labels[corrected.kept] = corrected.labels
-            moved = labels != problem.labels
-            right = moved & (labels == problem.true)
-            accuracy = problem.accuracy(
-                corrected.kept, labels, options.epochs, keys[-1]
-            )
-            counts = [problem.wrong.sum(), found.is_label_issue.sum()]
-            counts += [moved.sum(), right.sum()]
-            line = [*keys, len(labels), name, fraction, *counts, rounded(accuracy)]
-            lines.append(line)
-        table.add(lines)
+def lines(keys, problem, options):
+    """Accuracy after every correction."""
+    rows = []
+    for found, name, fraction in corrections(problem):
+        corrected = CORRECTIONS[name](found, fraction or 0.0)
+        labels = problem.labels.copy()
+        labels[corrected.kept] = corrected.labels
+        moved = labels != problem.labels
+        right = moved & (labels == problem.true)
+        accuracy = problem.accuracy(corrected.kept, labels, options.epochs, keys[-1])
+        counts = [problem.wrong.sum(), found.is_label_issue.sum()]
+        counts += [moved.sum(), right.sum()]
+        rows.append([*keys, len(labels), name, fraction, *counts, rounded(accuracy)])
+    return rows
 
 
 def summary(path):
@@ -71,34 +67,20 @@ def summary(path):
 
 def draw(path):
     """Accuracy against the prune fraction, a line for each level."""
-    from matplotlib.figure import Figure
+    draw_panels(path, "share of the issues pruned", plot)
 
-    results = pd.read_csv(path)
-    noises = list(results["noise"].unique())
-    figure = Figure((5 * len(noises), 4), layout="constrained")
-    panels = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
-    for axes, noise in zip(panels, noises, strict=True):
-        shares = results[
-            (results["noise"] == noise) & (results["correction"] == "prune_fraction")
-        ]
-        for level, lines in shares.groupby("level"):
-            means = lines.groupby("prune_fraction")["accuracy"].mean()
-            axes.plot(means.index, means, marker="o", label=f"{level:.0%} wrong")
-        axes.set(title=noise.replace("_", " "), xlabel="share of the issues pruned")
-    panels[0].set_ylabel("test accuracy")
-    panels[0].legend(fontsize="small")
-    figure.savefig(Path(path).with_suffix(".png"), dpi=120)
+
+def plot(axes, results):
+    """Mean of the seeds for every level."""
+    shares = results[results["correction"] == "prune_fraction"]
+    for level, of_level in shares.groupby("level"):
+        means = of_level.groupby("prune_fraction")["accuracy"].mean()
+        axes.plot(means.index, means, marker="o", label=f"{level:.0%} wrong")
 
 
 def main(arguments=None):
     parser = study_options(__doc__, "prune_or_relabel.csv", rows=10_000, levels=LEVELS)
-    options = parser.parse_args(arguments)
-    if options.quick:
-        quick_study(options)
-    warnings.filterwarnings("ignore")  # networks that stop before they converge
-    run(Table(options.out, COLUMNS, n_keys=4), options)
-    draw(options.out)
-    print(summary(options.out).to_string())
+    run_study(sys.modules[__name__], COLUMNS, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 def benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield
-    for name in ("detection", "noise_sweep", "prune_or_relabel", "_settings"):
+    for name in ("detection", "noise_sweep", "prune_or_relabel", "_settings", "_study"):
         sys.modules.pop(name, None)
 
 
