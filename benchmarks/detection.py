@@ -5,6 +5,7 @@ that are in it already are not run again.
 """
 
 import argparse
+import tempfile
 import time
 import warnings
 
@@ -15,6 +16,7 @@ from _settings import true_pred_probs as true_probs
 from cleanlab.filter import find_label_issues as cleanlab_issues
 from cleanlab.rank import get_label_quality_scores
 from doubtlab import reason
+from joblib import Memory
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -32,22 +34,19 @@ CLEANLAB = (
     "low_normalized_margin low_self_confidence"
 ).split()
 CIFAR = [f"sparsity{s}_noise{n}" for s in (0, 40) for n in (20, 40, 70)]
-
-
 AVERAGED = ("cv_network", "leave_one_out")
 
 
-def evidence_probs(evidence, X, labels, seed, known):
-    """Out-of-sample probabilities of every row; `known` has those made before."""
-    if evidence not in known:
-        known[evidence] = _make_probs(evidence, X, labels, seed, known)
-    return known[evidence]
-
-
-def _make_probs(evidence, X, labels, seed, known):
+def evidence_probs(evidence, X, labels, seed, learn):
+    """Out-of-sample probabilities of every row; `learn` is `learned_probs`, kept."""
     if evidence == "average":
-        averaged = [evidence_probs(one, X, labels, seed, known) for one in AVERAGED]
+        averaged = [learn(one, X, labels, seed) for one in AVERAGED]
         return np.mean(averaged, axis=0)
+    return learn(evidence, X, labels, seed)
+
+
+def learned_probs(evidence, X, labels, seed):
+    """Out-of-sample probabilities of one kind of evidence."""
     if evidence == "leave_one_out":
         return ridge_pred_probs(labels, X, labels.max() + 1)
     model = {
@@ -138,19 +137,19 @@ def judge(keys, labels, wrong, pred_probs):
     return rows
 
 
-def run_images(table, dataset, options):
+def run_images(table, dataset, options, memory):
     """Images with planted errors."""
+    learn = memory.cache(learned_probs)
     for seed in options.seeds:
         X, y = load_images(dataset, options.data, options.rows, seed)
-        reference = true_probs(X, y, seed)
+        reference = memory.cache(true_probs)(X, y, seed)
         for level in options.levels:
             for noise in NOISES if level else NOISES[:1]:
                 labels, wrong = plant(noise, y, level, reference, seed)
-                known = {}
                 for evidence in options.evidence:
                     keys = (dataset, evidence, noise, level, seed)
                     if not table.has(*keys):
-                        probs = evidence_probs(evidence, X, labels, seed, known)
+                        probs = evidence_probs(evidence, X, labels, seed, learn)
                         table.add(judge(keys, labels, wrong, probs))
 
 
@@ -198,6 +197,7 @@ def main(arguments=None):
     parser.add_argument("--evidence", nargs="+", default=evidence)
     datasets = ["cifar10", "digits", "fashion_mnist"]
     parser.add_argument("--datasets", nargs="+", default=datasets)
+    parser.add_argument("--keep", help="folder of probabilities, kept for other runs")
     parser.add_argument("--quick", action="store_true", help="a smoke run")
     options = parser.parse_args(arguments)
     if options.quick:
@@ -205,11 +205,13 @@ def main(arguments=None):
         options.evidence, options.datasets = ["leave_one_out"], ["digits"]
     warnings.filterwarnings("ignore")  # networks that stop before they converge
     table = Table(options.out, COLUMNS, n_keys=5)
-    for dataset in options.datasets:
-        if dataset == "cifar10":
-            run_cifar(table, options)
-        else:
-            run_images(table, dataset, options)
+    with tempfile.TemporaryDirectory() as folder:
+        memory = Memory(options.keep or folder, verbose=0)
+        for dataset in options.datasets:
+            if dataset == "cifar10":
+                run_cifar(table, options)
+            else:
+                run_images(table, dataset, options, memory)
     print(summary(options.out).to_string())
 
 

@@ -1,17 +1,19 @@
 """Choose from the data which labels are issues. Arrays in, arrays out.
 
-It imports only `hubclean._noise_model` and `hubclean._issue_engine`.
+It imports only `hubclean._noise_model`, `hubclean._class_profiles` and
+`hubclean._issue_engine`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
+from hubclean._class_profiles import ClassProfiles, fit_class_profiles
 from hubclean._issue_engine import in_threads, n_threads, row_blocks
-from hubclean._noise_model import NoiseModel, fit_noise_model, logits_of
+from hubclean._noise_model import PAIR_PRIOR, NoiseModel, fit_noise_model
 
 # Rows that models are fitted to; fewer where many classes make a row dear.
 _FIT_ROWS, _FEWEST_FIT_ROWS, _FIT_NUMBERS = 5000, 2000, 200_000
@@ -23,17 +25,19 @@ _BLOCK_BYTES = 1 << 18
 # Above so many classes every pair has too few rows for a rate of its own.
 _MOST_PAIRED_CLASSES = 50
 # A rate for each pair must gain a nat each (Akaike's criterion), give or take.
-_PAIR_NATS, _PAIR_WIDTH = 1.0, 0.15
-# Wrong labels by resemblance look like the model's own errors: each must gain so
-# many nats over wrong labels spread evenly, give or take.
-_NEAR_NATS, _NEAR_WIDTH = 0.05, 0.02
-# They must also be most of the wrong labels: so many of them, give or take.
-_NEAR_SHARE, _SHARE_WIDTH = 0.7, 0.05
-# Nats a row that the likelihood may lose for a sharper true class.
-_SLACK = 0.02
-# The models are too sure of wrong labels: where their truth was known, the odds that
-# they gave were on average best taken for so much.
-_ODDS = 0.75
+_PAIR_NATS, _PAIR_WIDTH = 0.95, 0.1
+# Nats by which wrong labels by resemblance must explain more than rates of pairs do.
+_NEAR_WIDTH = 4.0
+# Nats a row of likelihood that they may lose for a true class in less doubt; labels
+# drawn from what a model rightly doubts lose more.
+_SLACK, _SLACK_WIDTH = 0.004, 0.001
+# As a smaller share of the labels that differ from the likeliest class they cannot be
+# told from the model's own errors, give or take.
+_NEAR_SHARE, _SHARE_WIDTH = 0.28, 0.03
+# How surely the models know wrong labels: where the truth was known, their odds were
+# best multiplied by so much; those of resemblance by that share, times a factor.
+_ODDS = {"uniform": 0.65, "pairs": 0.5}
+_NEAR_ODDS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +46,20 @@ class ErrorModel:
 
     Attributes
     ----------
+    profiles : ClassProfiles
+        Make logits of the probabilities.
     models : tuple of NoiseModel
         Those with a weight above 0.01.
     weights : ndarray of float, shape (n_models,)
         They sum to 1.
+    odds : ndarray of float, shape (n_models,)
+        The odds of wrong labels that each model gives are multiplied by it.
     """
 
+    profiles: ClassProfiles
     models: tuple[NoiseModel, ...]
     weights: np.ndarray
+    odds: np.ndarray
 
     def error_probability(self, labels, pred_probs, *, n_jobs=None):
         """Probability that each given label is wrong, block by block.
@@ -99,26 +109,25 @@ class ErrorModel:
         others = None if classes is None else np.zeros(len(labels))
 
         def judge(block):
-            logits = logits_of(pred_probs[block])
+            logits = self.profiles.logits(pred_probs[block])
             asked = None if classes is None else classes[block]
-            for weight, model in zip(self.weights, self.models, strict=True):
+            believed = zip(self.models, self.weights, self.odds, strict=True)
+            for model, weight, odds in believed:
                 wrong, other = model.judge(labels[block], logits, asked)
-                errors[block] += weight * wrong
+                sober = _soberly(wrong, odds)
+                errors[block] += weight * sober
                 if others is not None:
+                    other = other * sober / np.maximum(wrong, 1e-300)
                     others[block] += weight * other
-            sober = _soberly(errors[block])
-            if others is not None:
-                others[block] *= sober / np.maximum(errors[block], 1e-300)
-            errors[block] = sober
 
         blocks = row_blocks(pred_probs, _BLOCK_BYTES)
         in_threads(judge, blocks, n_threads(n_jobs, pred_probs.size))
         return errors, others
 
 
-def _soberly(errors):
-    """Probabilities whose odds are `_ODDS` times as high."""
-    return np.clip(_ODDS * errors / (1 - (1 - _ODDS) * errors), 0.0, 1.0)
+def _soberly(errors, odds):
+    """Probabilities whose odds are `odds` times as high."""
+    return np.clip(odds * errors / (1 - (1 - odds) * errors), 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,18 +203,20 @@ class AutoRule:
         .. [1] Politis, Romano, Wolf, "Subsampling", Springer 1999, chapter 2.
         """
         labels, pred_probs = self.fitted_to
+        profiles = self.error_model.profiles
+        logits = profiles.logits(pred_probs)
         rng = np.random.default_rng(random_state)
         size = min(len(labels), _BOOTSTRAP_ROWS)
         shares = []
         for _ in range(n_bootstrap):
             rows = rng.integers(len(labels), size=size)
-            drawn, probs = labels[rows], pred_probs[rows]
             models = [
-                fit_noise_model(drawn, probs, model.kind)
+                fit_noise_model(labels[rows], logits[rows], model.kind)
                 for model in self.error_model.models
             ]
-            again = ErrorModel(tuple(models), self.error_model.weights)
-            shares.append(again.error_probability(drawn, probs).mean())
+            again = replace(self.error_model, models=tuple(models))
+            errors = again.error_probability(labels[rows], pred_probs[rows])
+            shares.append(errors.mean())
         n_rows = len(self.mask)
         spread = n_rows * np.std(shares, ddof=1) * np.sqrt(size / len(labels))
         half = norm.ppf((1 + level) / 2) * spread
@@ -289,10 +300,11 @@ def best_expected_f1_cut(error_probability):
 def fit_error_model(labels, pred_probs):
     """Fit noise models of three kinds, and weigh them by what they explain.
 
-    The kinds are those of `fit_noise_model`. Wrong labels spread evenly need no
-    reason; a rate for each pair of classes must gain a nat for each rate, and wrong
-    labels that follow resemblance, which are easily the model's own errors, a part
-    of a nat for each row they explain.
+    The kinds are those of `fit_noise_model`, to the logits of `fit_class_profiles`.
+    Wrong labels that follow resemblance are believed where they explain the given
+    labels better than rates of their own for all pairs of classes, and are many; rates
+    for pairs where each gains a nat; else wrong labels spread evenly, which need no
+    reason.
 
     Parameters
     ----------
@@ -307,16 +319,18 @@ def fit_error_model(labels, pred_probs):
         The weighted models, fitted to at most 5,000 rows drawn with a fixed seed.
     """
     labels, pred_probs = _sample(labels, pred_probs)
-    models = [fit_noise_model(labels, pred_probs, "uniform")]
+    profiles = fit_class_profiles(labels, pred_probs)
+    logits = profiles.logits(pred_probs)
+    models = [fit_noise_model(labels, logits, "uniform")]
     n_classes = pred_probs.shape[1]
     if n_classes > 2:
-        models.append(fit_noise_model(labels, pred_probs, "runner_up"))
+        models.append(fit_noise_model(labels, logits, "runner_up"))
     if n_classes <= _MOST_PAIRED_CLASSES:
-        models.append(fit_noise_model(labels, pred_probs, "pairs"))
-    weights = _weigh({model.kind: model for model in models}, labels, pred_probs)
-    believed = [model for model in models if weights[model.kind] > 0.01]
-    shares = np.array([weights[model.kind] for model in believed])
-    return ErrorModel(tuple(believed), shares / shares.sum())
+        models.append(fit_noise_model(labels, logits, "pairs"))
+    beliefs = _beliefs({model.kind: model for model in models}, labels, logits)
+    believed = [model for model in models if beliefs[model.kind][0] > 0.01]
+    weights, odds = np.array([beliefs[model.kind] for model in believed]).T
+    return ErrorModel(profiles, tuple(believed), weights / weights.sum(), odds)
 
 
 def _sample(labels, pred_probs):
@@ -331,22 +345,28 @@ def _sample(labels, pred_probs):
     return labels[rows], np.asarray(pred_probs[rows])
 
 
-def _weigh(models, labels, pred_probs):
-    """How much each kind of noise model is believed."""
+def _beliefs(models, labels, logits):
+    """How much each kind of noise model is believed, and the factor of its odds."""
     uniform, n_rows = models["uniform"], len(labels)
-    loss, near = uniform.log_loss, 0.0
-    runner_up = models.get("runner_up")
-    if runner_up is not None and runner_up.log_loss < uniform.log_loss + _SLACK:
-        loss = min(loss, runner_up.log_loss)
-        explained = runner_up.error_probability(labels, pred_probs).mean()
-        gain = (uniform.objective - runner_up.objective) / max(explained, 1e-9)
-        share = runner_up.resemblance[0]
-        near = expit((gain - _NEAR_NATS) / _NEAR_WIDTH)
+    n_pairs = logits.shape[1] * (logits.shape[1] - 1)
+    near = paired = share = 0.0
+    if "runner_up" in models:
+        resembling, rival = models["runner_up"], uniform.objective
+        if "pairs" in models:
+            # Without the constant of its prior, which it pays for rates all alike.
+            prior = PAIR_PRIOR * n_pairs / n_rows
+            rival = min(rival, models["pairs"].objective - prior)
+        near = expit(n_rows * (rival - resembling.objective) / _NEAR_WIDTH)
+        less_likely = resembling.log_loss - uniform.log_loss
+        near *= expit((_SLACK - less_likely) / _SLACK_WIDTH)
+        differ = np.mean(logits.argmax(axis=1) != labels)
+        share = resembling.judge(labels, logits)[0].mean() / max(differ, 1e-9)
         near *= expit((share - _NEAR_SHARE) / _SHARE_WIDTH)
-    paired = 0.0
     if "pairs" in models:
-        n_pairs = pred_probs.shape[1] * (pred_probs.shape[1] - 1)
-        gain = n_rows * (loss - models["pairs"].log_loss) / n_pairs
+        gain = n_rows * (uniform.log_loss - models["pairs"].log_loss) / n_pairs
         paired = expit((gain - _PAIR_NATS) / _PAIR_WIDTH)
-    even = (1 - paired) * (1 - near)
-    return {"pairs": paired, "runner_up": (1 - paired) * near, "uniform": even}
+    return {
+        "runner_up": (near, min(1.0, _NEAR_ODDS * share)),
+        "pairs": ((1 - near) * paired, _ODDS["pairs"]),
+        "uniform": ((1 - near) * (1 - paired), _ODDS["uniform"]),
+    }

@@ -1,17 +1,17 @@
 """Leave-one-out probabilities from features: every row left out, one factorisation.
 
-Arrays in, arrays out. It imports nothing from hubclean.
+Arrays in, arrays out. It imports only `hubclean._temperature`.
 """
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.neighbors import NearestNeighbors
 
+from hubclean._temperature import fitted_scale
+
 _ALPHAS = np.logspace(-6, 0, 13)
-_LOG_SCALES = (-2.0, 5.0)
 _BLOCK_ROWS = 8192
 
 
@@ -78,7 +78,7 @@ def ridge_pred_probs(codes, features, n_classes, *, n_components=1000, random_st
         error = np.mean((scores - onehot) ** 2)
         if error < best_error:
             best_error, best = error, scores
-    return _calibrated(best, codes)
+    return softmax(fitted_scale(best, codes) * best, axis=1)
 
 
 def _in_place_product(features, vectors):
@@ -95,18 +95,6 @@ def _left_out_scores(rotated, targets, onehot, inverse):
     leverage = np.einsum("ij,ij,j->i", rotated, rotated, inverse)[:, None]
     leverage = np.minimum(leverage, 1 - 1e-9)
     return (fitted - leverage * onehot) / (1 - leverage)
-
-
-def _calibrated(scores, codes):
-    """Softmax with the scale that explains the given labels best."""
-    given = scores[np.arange(len(codes)), codes]
-
-    def log_loss(log_scale):
-        scaled = np.exp(log_scale) * scores
-        return np.mean(logsumexp(scaled, axis=1) - np.exp(log_scale) * given)
-
-    best = minimize_scalar(log_loss, bounds=_LOG_SCALES, method="bounded")
-    return softmax(np.exp(best.x) * scores, axis=1)
 
 
 def neighbour_pred_probs(codes, features, n_classes, *, n_neighbors=10, n_jobs=None):

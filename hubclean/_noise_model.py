@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, logit, softmax
 
 #: Weight of the entropy of the true class; see `fit_noise_model`.
 SHARPNESS = 0.07
@@ -19,9 +19,12 @@ _BIAS_PRIOR = 3e-3
 # Nats by which few rows hold the slope to 1, and one wrong label that may always be.
 _SLOPE_PRIOR = 2.0
 _WRONG_PRIOR = 1.0
+#: How fast wrong labels by resemblance grow rare with the margin of the true class.
+TEMPERATURE = 0.7
 _FLOOR = 1e-12
 _LEAST_SHARE = 1e-300
-_LOWEST_LOGIT = -60.0
+#: Of any class, below the largest of its row.
+LOWEST_LOGIT = -60.0
 _LOG_SLOPE = (-6.0, np.log(8.0))
 
 
@@ -40,7 +43,8 @@ class NoiseModel:
     bias : ndarray of float, shape (n_classes,)
         Added to it for each class.
     rates : ndarray of float, shape (n_classes, n_classes)
-        P(given | true): rows given, columns true; columns sum to 1.
+        P(given | true): rows given, columns true; columns sum to 1. For
+        ``"runner_up"`` that of a row whose true class is not in doubt.
     resemblance : tuple of float
         Share of the wrong labels that follow the resemblance, and its slope.
     objective, log_loss : float
@@ -55,23 +59,6 @@ class NoiseModel:
     objective: float
     log_loss: float
 
-    def error_probability(self, labels, pred_probs):
-        """Probability that each given label is not the true class.
-
-        Parameters
-        ----------
-        labels : ndarray of int, shape (n_samples,)
-            Given labels, coded 0 to n_classes - 1.
-        pred_probs : ndarray of float, shape (n_samples, n_classes)
-            Out-of-sample probabilities.
-
-        Returns
-        -------
-        error_probability : ndarray of float, shape (n_samples,)
-            In [0, 1].
-        """
-        return self.judge(labels, logits_of(pred_probs))[0]
-
     def judge(self, labels, logits, classes=None):
         """Probability that labels are wrong, and that other classes are the true ones.
 
@@ -80,7 +67,7 @@ class NoiseModel:
         labels : ndarray of int, shape (n_samples,)
             Given labels, coded 0 to n_classes - 1.
         logits : ndarray of float, shape (n_samples, n_classes)
-            What `logits_of` makes of the probabilities; several models share it.
+            Log probabilities of the classes, but for a constant of each row.
         classes : ndarray of int, shape (n_samples,), default=None
             A class for each row.
 
@@ -92,8 +79,10 @@ class NoiseModel:
             Probability that the true class is the one of `classes`, where it is not
             the given one; else 0.
         """
-        rows, stay = np.arange(len(labels)), self.rates.diagonal()
         true = np.exp(self.slope * logits + (self.bias - self.bias.max()))
+        if self.kind == "runner_up":
+            return self._judge_by_resemblance(labels, logits, classes, true)
+        rows, stay = np.arange(len(labels)), self.rates.diagonal()
         given = true[rows, labels]
         asked = None if classes is None else true[rows, classes]
         kept = given * stay[labels]
@@ -105,28 +94,61 @@ class NoiseModel:
             moved = flow * (true.sum(axis=1) - given)
         if asked is not None:
             asked *= flow[rows, classes] if self.kind == "pairs" else flow
-        share, slope = self.resemblance
-        if share:
-            near = np.exp(slope * logits)
-            total, nearest = near.sum(axis=1), near[rows, labels]
-            # P(given | row, true class, wrong): the given class among all but the
-            # true one.
-            near = np.maximum(total[:, None] - near, 1e-9 * total[:, None])
-            np.divide(nearest[:, None], near, out=near)
-            np.minimum(near, 1.0, out=near)
-            wrong = share * (1 - stay[0])
-            follow = np.einsum("ij,ij->i", true, near) - given * near[rows, labels]
-            moved = (1 - share) * moved + wrong * follow
-            if asked is not None:
-                asked *= (1 - share) + wrong * near[rows, classes] / flow
-        everything = np.maximum(kept + moved, 1e-300)
-        errors = np.clip(moved / everything, 0.0, 1.0)
-        if asked is None:
-            return errors, None
-        return errors, np.where(classes == labels, 0.0, asked / everything)
+        return _shares(kept, moved, asked, classes, labels)
+
+    def _judge_by_resemblance(self, labels, logits, classes, true):
+        """As `judge`, from the true classes times a constant of each row."""
+        rows, (share, slope) = np.arange(len(labels)), self.resemblance
+        total = true.sum(axis=1)
+        wrong = _wrong_rate(1 - self.rates[0, 0], _margins(true)[0] / total)
+        given = true[rows, labels]
+        near = np.exp(slope * logits)
+        whole, nearest = near.sum(axis=1), near[rows, labels]
+        # P(given | row, true class, wrong): the given class among all but the true
+        # one.
+        near = np.maximum(whole[:, None] - near, 1e-9 * whole[:, None])
+        np.divide(nearest[:, None], near, out=near)
+        np.minimum(near, 1.0, out=near)
+        follow = np.einsum("ij,ij->i", true, near) - given * near[rows, labels]
+        alike = (1 - share) / (len(self.rates) - 1)
+        moved = wrong * (alike * (total - given) + share * follow)
+        asked = None
+        if classes is not None:
+            asked = wrong * (alike + share * near[rows, classes]) * true[rows, classes]
+        return _shares((1 - wrong) * given, moved, asked, classes, labels)
 
 
-def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
+def _shares(kept, moved, asked, classes, labels):
+    """Shares of wrong labels and of other classes in all that could be."""
+    everything = np.maximum(kept + moved, 1e-300)
+    errors = np.clip(moved / everything, 0.0, 1.0)
+    if asked is None:
+        return errors, None
+    return errors, np.where(classes == labels, 0.0, asked / everything)
+
+
+def _margins(true):
+    """Largest less second largest of each row, and where the two are."""
+    rows = np.arange(len(true))
+    first = true.argmax(axis=1)
+    largest = true[rows, first]
+    rest = true.copy()
+    rest[rows, first] = -1.0
+    second = rest.argmax(axis=1)
+    return largest - rest[rows, second], first, second
+
+
+def _wrong_rate(clear, margin):
+    """P(wrong) of rows by margin of the true class; `clear` is that of margin 1.
+
+    Proportional to ``exp(-margin / TEMPERATURE)`` where it is small; never above a
+    half, so that the true class stays the likeliest label.
+    """
+    decay = np.log1p(-2 * np.minimum(clear, 0.5 - 1e-12))
+    return -0.5 * np.expm1(decay * np.exp((1 - margin) / TEMPERATURE))
+
+
+def fit_noise_model(labels, logits, kind, *, sharpness=SHARPNESS):
     """Fit true classes and wrong labels to the given labels together.
 
     The given label of a row is drawn from sum_k P(given | k) P(k | x), where P(k | x)
@@ -140,8 +162,9 @@ def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
     ----------
     labels : ndarray of int, shape (n_samples,)
         Given labels, coded 0 to n_classes - 1.
-    pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Out-of-sample probabilities; rows sum to 1.
+    logits : ndarray of float, shape (n_samples, n_classes)
+        Log of out-of-sample probabilities, 0 for the largest of a row, as `logits_of`
+        and `ClassProfiles` give them.
     kind : str
         ``"uniform"``, ``"pairs"`` or ``"runner_up"``; see `NoiseModel`.
     sharpness : float
@@ -159,7 +182,7 @@ def fit_noise_model(labels, pred_probs, kind, *, sharpness=SHARPNESS):
     .. [2] Grandvalet, Bengio, "Semi-supervised learning by entropy minimization",
        NeurIPS 2004, eq. 5.
     """
-    fit = _Fit(labels, pred_probs, kind, sharpness)
+    fit = _Fit(labels, logits, kind, sharpness)
     bounds = [_LOG_SLOPE] + [(None, None)] * (len(fit.start) - 1)
     ends = [
         minimize(
@@ -180,7 +203,7 @@ def logits_of(pred_probs):
     """Log of the probabilities, 0 for the largest of a row."""
     logits = np.log(np.maximum(np.asarray(pred_probs, dtype=np.float64), _FLOOR))
     logits -= logits.max(axis=1, keepdims=True)
-    return np.maximum(logits, _LOWEST_LOGIT)
+    return np.maximum(logits, LOWEST_LOGIT)
 
 
 def _resemblance(logits, labels, slope):
@@ -199,9 +222,9 @@ def _resemblance(logits, labels, slope):
 class _Fit:
     """The loss of one kind of noise model, its gradient, and its parameters."""
 
-    def __init__(self, labels, pred_probs, kind, sharpness):
+    def __init__(self, labels, logits, kind, sharpness):
         self.kind, self.sharpness = kind, sharpness
-        self.logits = logits_of(pred_probs)
+        self.logits = logits
         self.n_rows, self.n_classes = self.logits.shape
         self.labels = np.asarray(labels)
         self.given = np.eye(self.n_classes)[self.labels]
@@ -213,6 +236,8 @@ class _Fit:
         self.start[self.noise.start] = np.log(0.05 / max(self.n_classes - 1, 1))
         if kind == "pairs":
             self._start_pairs()
+        elif kind == "runner_up":
+            self.start[self.noise] = logit(2 * 0.02), 2.0, 0.3
 
     def starts(self):
         """Where the fit starts from: with few wrong labels, and with many.
@@ -223,10 +248,7 @@ class _Fit:
         if self.kind != "runner_up":
             return [self.start]
         many = self.start.copy()
-        many[0] = np.log(5.0)
-        wrong, share, slope = range(self.noise.start, self.noise.start + 3)
-        many[wrong] = np.log(0.4 / max(self.n_classes - 1, 1))
-        many[share], many[slope] = 2.0, 0.3
+        many[0], many[self.noise.start] = np.log(5.0), logit(2 * 0.1)
         return [self.start, many]
 
     def _start_pairs(self):
@@ -244,6 +266,9 @@ class _Fit:
 
     def rates(self, noise):
         """P(given | true) of the noise parameters."""
+        if self.kind == "runner_up":
+            wrong = 0.5 * expit(noise[0])
+            return np.where(self.off, wrong / max(self.n_classes - 1, 1), 1 - wrong)
         log_odds = np.where(self.off, noise[0], 0.0)
         if self.kind == "pairs":
             log_odds = log_odds + self._pairs(noise)
@@ -260,7 +285,7 @@ class _Fit:
         scores = slope * self.logits + bias
         log_true = log_softmax(scores, axis=1)
         true = np.exp(log_true)
-        flow, finish = self._flow(noise)
+        flow, finish = self._flow(noise, true)
         joint = true * flow
         given = np.maximum(joint.sum(axis=1), 1e-300)
         entropy = -(true * log_true).sum(axis=1)
@@ -268,7 +293,9 @@ class _Fit:
         posterior = joint / given[:, None]
         by_score = true - posterior
         by_score -= self.sharpness * true * (log_true + entropy[:, None])
-        by_noise, prior = finish(posterior, true / given[:, None])
+        by_noise, by_true, prior = finish(posterior, true / given[:, None])
+        if by_true is not None:
+            by_score += true * (by_true - (true * by_true).sum(axis=1, keepdims=True))
         value += prior + 0.5 * _BIAS_PRIOR * self.n_rows * (bias**2).sum()
         by_bias = by_score.sum(axis=0) + _BIAS_PRIOR * self.n_rows * bias
         value += _SLOPE_PRIOR * parameters[0] ** 2
@@ -277,12 +304,12 @@ class _Fit:
         gradient = np.r_[by_slope, by_bias, by_noise]
         return value / self.n_rows, gradient / self.n_rows
 
-    def _flow(self, noise):
+    def _flow(self, noise, true):
         """P(given label of the row | true class), and its part of the gradient."""
         rates = self.rates(noise)
         flow = rates[self.labels]
         if self.kind == "runner_up":
-            return self._flow_by_resemblance(noise, rates)
+            return self._flow_by_resemblance(noise, true)
 
         def finish(posterior, _):
             counts = self.given.T @ posterior
@@ -290,38 +317,49 @@ class _Fit:
             if self.kind == "uniform":
                 kept = rates[0, 0]
                 prior = -_WRONG_PRIOR * np.log(max(1 - kept, _LEAST_SHARE))
-                return np.r_[by_odds.sum() - _WRONG_PRIOR * kept], prior
+                return np.r_[by_odds.sum() - _WRONG_PRIOR * kept], None, prior
             pairs = self._pairs(noise)
             # A gamma prior of mean 1 on the factor of every pair.
             value = -PAIR_PRIOR * (pairs - np.exp(pairs))[self.off].sum()
             by_pair = by_odds - PAIR_PRIOR * np.where(self.off, 1 - np.exp(pairs), 0.0)
-            return np.r_[by_odds.sum(), by_pair.ravel()], value
+            return np.r_[by_odds.sum(), by_pair.ravel()], None, value
 
         return flow, finish
 
-    def _flow_by_resemblance(self, noise, rates):
+    def _flow_by_resemblance(self, noise, true):
         """As `_flow`; part of the wrong labels go to classes the row resembles."""
         share, slope = expit(noise[1]), np.exp(noise[2])
         near, by_slope = _resemblance(self.logits, self.labels, slope)
-        wrong = 1 - rates[0, 0]
+        margin, first, second = _margins(true)
+        clear = 0.5 * expit(noise[0])
+        wrong = _wrong_rate(clear, margin)[:, None]
         apart = self.given == 0
         alike = np.where(apart, 1 / (self.n_classes - 1), 0.0)
         mixed = (1 - share) * alike + share * near
         flow = wrong * mixed + (1 - wrong) * self.given
 
         def finish(_, weight):
-            by_wrong = -(weight * (mixed - self.given)).sum()
+            by_wrong = -(weight * (mixed - self.given)).sum(axis=1)
             by_share = -(weight * wrong * (near - alike)).sum()
             by_near = -(weight * wrong * share * by_slope).sum()
+            # What the rate of a row gains with the common rate, and with its margin.
+            growth = np.exp((1 - margin) / TEMPERATURE)
+            left = 0.5 * np.exp(-np.logaddexp(0, noise[0]) * growth) * growth
+            by_clear = (by_wrong * left).sum() * expit(noise[0])
+            by_margin = -by_wrong * left * np.logaddexp(0, noise[0]) / TEMPERATURE
+            by_true = np.zeros_like(true)
+            rows = np.arange(self.n_rows)
+            by_true[rows, first], by_true[rows, second] = by_margin, -by_margin
             # Beta(2, 2) on the share, a log-normal around 1 on the slope.
             value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
             value += 2 * noise[2] ** 2
-            value -= _WRONG_PRIOR * np.log(max(wrong, _LEAST_SHARE))
-            return np.r_[
-                by_wrong * wrong * (1 - wrong) - _WRONG_PRIOR * (1 - wrong),
+            value -= _WRONG_PRIOR * np.log(max(clear, _LEAST_SHARE))
+            by_noise = [
+                by_clear - _WRONG_PRIOR * expit(-noise[0]),
                 by_share * share * (1 - share) - (1 - 2 * share),
                 by_near * slope + 4 * noise[2],
-            ], value
+            ]
+            return np.array(by_noise), by_true, value
 
         return flow, finish
 
@@ -333,7 +371,9 @@ class _Fit:
         if self.kind == "runner_up":
             resemblance = (float(expit(noise[1])), float(np.exp(noise[2])))
         true = softmax(slope * self.logits + bias, axis=1)
-        log_loss = -np.log((true * self._flow(noise)[0]).sum(axis=1) + 1e-300).mean()
+        log_loss = -np.log(
+            (true * self._flow(noise, true)[0]).sum(axis=1) + 1e-300
+        ).mean()
         return NoiseModel(
             kind=self.kind,
             slope=float(slope),

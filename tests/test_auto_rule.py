@@ -16,7 +16,7 @@ from hubclean._auto_rule import (
     learn_auto_rule,
 )
 from hubclean._label_issues import RULE_NAMES
-from hubclean._noise_model import _Fit, fit_noise_model, logits_of
+from hubclean._noise_model import TEMPERATURE, _Fit, fit_noise_model, logits_of
 from hubclean.datasets import (
     class_conditional_noise,
     instance_dependent_noise,
@@ -48,7 +48,7 @@ def best_f1(quality, wrong):
 def test_gradient_of_the_loss(kind, sharpness):
     true, probs = draw(200, 4, 0)
     labels, _ = symmetric_noise(true, 0.2, random_state=0)
-    fit = _Fit(labels, probs, kind, sharpness)
+    fit = _Fit(labels, logits_of(probs), kind, sharpness)
     at = fit.start + 0.3 * np.random.default_rng(1).normal(size=len(fit.start))
     steps = 1e-6 * np.eye(len(at))
     numeric = [(fit.loss(at + s)[0] - fit.loss(at - s)[0]) / 2e-6 for s in steps]
@@ -62,7 +62,7 @@ def test_uniform_model_finds_slope_and_rate(seed):
     labels, _ = symmetric_noise(true, 0.2, random_state=seed)
     # Probabilities flattened by 2: the slope that undoes it is 2.
     flat = np.sqrt(probs) / np.sqrt(probs).sum(axis=1, keepdims=True)
-    model = fit_noise_model(labels, flat, "uniform", sharpness=0.0)
+    model = fit_noise_model(labels, logits_of(flat), "uniform", sharpness=0.0)
     assert model.slope == pytest.approx(2, rel=0.15)
     assert 1 - model.rates[0, 0] == pytest.approx(0.2, abs=0.03)
     np.testing.assert_allclose(model.rates.sum(axis=0), 1)
@@ -73,7 +73,7 @@ def test_pairs_model_finds_the_noise_matrix(seed):
     true, probs = draw(5000, 3, seed, scale=5.0)
     matrix = np.array([[0.6, 0.0, 0.05], [0.4, 0.95, 0.0], [0.0, 0.05, 0.95]])
     labels, _ = class_conditional_noise(true, matrix, random_state=seed)
-    model = fit_noise_model(labels, probs, "pairs", sharpness=0.0)
+    model = fit_noise_model(labels, logits_of(probs), "pairs", sharpness=0.0)
     np.testing.assert_allclose(model.rates, matrix, atol=0.05)
 
 
@@ -81,25 +81,28 @@ def test_error_probability_is_bayes_rule():
     true, probs = draw(500, 4, 0)
     labels, _ = symmetric_noise(true, 0.2, random_state=0)
     for kind in ("uniform", "pairs"):
-        model = fit_noise_model(labels, probs, kind)
+        model = fit_noise_model(labels, logits_of(probs), kind)
         clean = probs**model.slope * np.exp(model.bias)
         clean /= clean.sum(axis=1, keepdims=True)
         joint = clean * model.rates[labels]
         right = joint[np.arange(500), labels] / joint.sum(axis=1)
-        np.testing.assert_allclose(
-            model.error_probability(labels, probs), 1 - right, atol=1e-9
-        )
+        errors, _ = model.judge(labels, logits_of(probs))
+        np.testing.assert_allclose(errors, 1 - right, atol=1e-9)
 
 
 def test_runner_up_model_spreads_wrong_labels_by_resemblance():
     true, probs = draw(500, 4, 0)
     labels, _ = instance_dependent_noise(true, 0.3, pred_probs=probs, random_state=0)
-    model = fit_noise_model(labels, probs, "runner_up")
+    model = fit_noise_model(labels, logits_of(probs), "runner_up")
     share, slope = model.resemblance
     clean = softmax(model.slope * np.log(probs) + model.bias, axis=1)
     near = softmax(slope * np.log(probs), axis=1)
-    rate, row = 1 - model.rates[0, 0], 7
-    given = labels[row]
+    row, given = 7, labels[7]
+    second, first = np.sort(clean[row])[-2:]
+    # As rare as in a row without doubt where the margin is 1, and never above a half.
+    clear = 1 - model.rates[0, 0]
+    rate = 0.5 - 0.5 * (1 - 2 * clear) ** np.exp((1 - first + second) / TEMPERATURE)
+    assert clear < rate < 0.5
     moved = sum(
         clean[row, k]
         * rate
@@ -108,9 +111,8 @@ def test_runner_up_model_spreads_wrong_labels_by_resemblance():
         if k != given
     )
     kept = clean[row, given] * (1 - rate)
-    assert model.error_probability(labels, probs)[row] == pytest.approx(
-        moved / (moved + kept), rel=1e-6
-    )
+    errors, _ = model.judge(labels, logits_of(probs))
+    assert errors[row] == pytest.approx(moved / (moved + kept), rel=1e-6)
 
 
 def test_cut_has_the_best_expected_f1_of_all_cuts():
@@ -263,24 +265,25 @@ def test_threads_change_nothing():
 def test_what_a_noise_model_says_is_bayes_rule(kind):
     true, probs = draw(300, 4, 3, scale=3.0)
     labels, _ = symmetric_noise(true, 0.2, random_state=0)
-    model = fit_noise_model(labels, probs, kind)
+    model = fit_noise_model(labels, logits_of(probs), kind)
     share, slope = model.resemblance
     for row in range(20):
         logits = np.log(probs[row])
         prior = softmax(model.slope * logits + model.bias)
         near = softmax(slope * logits)
         given = labels[row]
-        joint = np.zeros(4)
-        for k in range(4):
-            flow = model.rates[given, k]
-            if k != given and share:
-                wrong = 1 - model.rates[k, k]
-                follow = min(near[given] / (1 - near[k]), 1)
-                flow = (1 - share) * flow + share * wrong * follow
-            joint[k] = prior[k] * flow
+        flow = model.rates[given].copy()
+        if kind == "runner_up":
+            second, first = np.sort(prior)[-2:]
+            growth = np.exp((1 - first + second) / TEMPERATURE)
+            wrong = 0.5 - 0.5 * (1 - 2 * (1 - model.rates[0, 0])) ** growth
+            follow = np.minimum(near[given] / (1 - near), 1)
+            flow = wrong * ((1 - share) / 3 + share * follow)
+            flow[given] = 1 - wrong
+        joint = prior * flow
         posterior = joint / joint.sum()
         one = slice(row, row + 1)
-        error = model.error_probability(labels[one], probs[one])
+        error, _ = model.judge(labels[one], logits_of(probs[one]))
         assert error == pytest.approx(1 - posterior[given])
         for k in range(4):
             if k != given:

@@ -1,0 +1,144 @@
+"""Probabilities judged by how the rows of each class are usually judged.
+
+A model that learned from wrong labels gives all rows of a class some probability of
+the class that they were often mistaken for. Seen against the other rows of its class,
+such a row is ordinary for it; seen by itself, it is in doubt. Arrays in, arrays out. It
+imports only `hubclean._noise_model` and `hubclean._temperature`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hubclean._noise_model import LOWEST_LOGIT, logits_of
+from hubclean._temperature import fitted_scale
+
+#: A profile and a common covariance need so many rows for each class.
+FEWEST_ROWS_PER_CLASS = 10
+#: Above so many classes the distances to all profiles cost more than they tell.
+MOST_CLASSES = 200
+# Least probability of which features are made: less is only a matter of scale.
+_FLOOR = 1e-4
+# Of the mean variance, added to all variances; no variance is taken for less.
+_SHRINKAGE, _LEAST_VARIANCE = 0.5, 1e-3
+# Of the profiles in the logits; the rest is that of the row by itself.
+_WEIGHT = 2 / 3
+
+
+@dataclass(frozen=True, eq=False)
+class ClassProfiles:
+    """What `fit_class_profiles` found.
+
+    Attributes
+    ----------
+    own_scale : float
+        The log of the probabilities is multiplied by it.
+    directions : ndarray of float, shape (n_classes, n_classes), or None
+        From features of a row to discriminants; None where there are no profiles.
+    offsets : ndarray of float, shape (n_classes,)
+        Added to the discriminants.
+    scale : float
+        The discriminants are multiplied by it.
+    """
+
+    own_scale: float
+    directions: np.ndarray | None = None
+    offsets: np.ndarray | None = None
+    scale: float = 1.0
+
+    def logits(self, pred_probs):
+        """Logits of the classes, 0 for the largest of a row.
+
+        Parameters
+        ----------
+        pred_probs : ndarray of float, shape (n_samples, n_classes)
+            Out-of-sample probabilities.
+
+        Returns
+        -------
+        logits : ndarray of float, shape (n_samples, n_classes)
+            At most 0, at least -60.
+        """
+        own = self.own_scale * logits_of(pred_probs)
+        if self.directions is not None:
+            seen = _centred(_features(own) @ self.directions + self.offsets)
+            own *= 1 - _WEIGHT
+            own += _WEIGHT * self.scale * seen
+            own -= own.max(axis=1, keepdims=True)
+        return np.maximum(own, LOWEST_LOGIT)
+
+
+def fit_class_profiles(labels, pred_probs):
+    """Fit the profile of each class: a normal distribution of its rows' probabilities.
+
+    Rows are grouped by their likeliest class, which wrong labels change little, and not
+    by the given one; the profile of a class is the mean of its rows, and all share one
+    covariance, shrunk towards a multiple of the identity: linear discriminants of what
+    a model says, robust to the labels it learned from [1]_. Their scale is the one that
+    explains the given labels best [2]_.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1; they set the scales only.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+
+    Returns
+    -------
+    profiles : ClassProfiles
+        Without directions where rows are too few, or classes too many.
+
+    References
+    ----------
+    .. [1] Lee, Yun, Lee, Lee, Li, Shin, "Robust inference via generative classifiers
+       for handling noisy labels", ICML 2019, section 2.
+    .. [2] Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks",
+       ICML 2017, section 4.2.
+    """
+    logs = logits_of(pred_probs)
+    own_scale = fitted_scale(logs, labels)
+    n_rows, n_classes = logs.shape
+    if n_rows < FEWEST_ROWS_PER_CLASS * n_classes or n_classes > MOST_CLASSES:
+        return ClassProfiles(own_scale)
+    features = _features(own_scale * logs)
+    likeliest = logs.argmax(axis=1)
+    directions, offsets = _discriminants(features, likeliest)
+    seen = _centred(features @ directions + offsets)
+    return ClassProfiles(own_scale, directions, offsets, fitted_scale(seen, labels))
+
+
+def _discriminants(features, groups):
+    """Linear discriminants of the groups: their directions and offsets."""
+    n_rows, n_classes = features.shape
+    counts = np.bincount(groups, minlength=n_classes)
+    means = np.empty((n_classes, n_classes))
+    for k in range(n_classes):
+        # Nobody's likeliest class: the row that is nearest to it.
+        rows = groups == k if counts[k] else features[:, k].argmax()
+        means[k] = np.atleast_2d(features[rows]).mean(axis=0)
+    apart = features - means[groups]
+    covariance = apart.T @ apart / n_rows
+    variance = max(covariance.trace() / n_classes, _LEAST_VARIANCE)
+    covariance[np.diag_indices(n_classes)] += _SHRINKAGE * variance
+    directions = np.linalg.solve(covariance, means.T)
+    shares = (counts + 1) / (n_rows + n_classes)
+    offsets = np.log(shares) - 0.5 * np.einsum("kj,jk->k", means, directions)
+    return directions, offsets
+
+
+def _features(logits):
+    """Fourth roots of the probabilities of the logits.
+
+    They are between the probabilities, in which small ones count for nothing, and their
+    logs, in which the smallest count for most.
+    """
+    probs = np.exp(logits)
+    probs /= probs.sum(axis=1, keepdims=True)
+    np.maximum(probs, _FLOOR, out=probs)
+    return np.sqrt(np.sqrt(probs, out=probs), out=probs)
+
+
+def _centred(logits):
+    """The same, 0 for the largest of a row."""
+    return logits - logits.max(axis=1, keepdims=True)

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import average_precision_score
+
+from hubclean._class_profiles import (
+    FEWEST_ROWS_PER_CLASS,
+    MOST_CLASSES,
+    ClassProfiles,
+    fit_class_profiles,
+)
+from hubclean._noise_model import logits_of
+from hubclean._temperature import fitted_scale
+from hubclean.datasets import pair_flip_noise, symmetric_noise
+
+SEEDS = [0, 1, 2]
+
+
+def learned(n_rows, n_classes, flipped, seed):
+    """True classes, and what a model says that learned `flipped` of each class as next.
+
+    Every row of a class gets about that probability of the next one, whatever it is.
+    """
+    rng = np.random.default_rng(seed)
+    true = rng.integers(n_classes, size=n_rows)
+    usual = np.full((n_classes, n_classes), 0.01)
+    usual[np.arange(n_classes), np.arange(n_classes)] = 1 - flipped
+    usual[np.arange(n_classes), (np.arange(n_classes) + 1) % n_classes] = flipped
+    noise = 0.7 * rng.normal(size=(n_rows, n_classes))
+    return true, softmax(np.log(usual[true]) + noise, axis=1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_flip_that_the_model_learned_is_seen_all_the_same(seed):
+    true, probs = learned(2000, 5, 0.3, seed)
+    labels, wrong = pair_flip_noise(true, 0.3, random_state=seed)
+    rows = np.arange(2000)
+    logits = fit_class_profiles(labels, probs).logits(probs)
+    profiled = softmax(logits, axis=1)[rows, labels]
+    own = average_precision_score(wrong, -probs[rows, labels])
+    assert average_precision_score(wrong, -profiled) > own + 0.1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_profiles_follow_the_likeliest_classes_and_not_the_labels(seed):
+    true, probs = learned(3000, 4, 0.1, seed)
+    few, many = (
+        symmetric_noise(true, level, random_state=seed)[0] for level in (0, 0.4)
+    )
+    one, other = (
+        fit_class_profiles(labels, probs).logits(probs) for labels in (few, many)
+    )
+    assert (one.argmax(axis=1) == other.argmax(axis=1)).mean() > 0.98
+    # What differs from the labels more often is doubted more.
+    assert softmax(other, axis=1).max(axis=1).mean() < 0.9
+    assert softmax(one, axis=1).max(axis=1).mean() > 0.95
+
+
+def test_logits_are_at_most_zero_and_finite():
+    true, probs = learned(500, 3, 0.2, 0)
+    logits = fit_class_profiles(true, probs).logits(probs)
+    assert np.isfinite(logits).all()
+    np.testing.assert_array_equal(logits.max(axis=1), 0)
+    assert logits.min() >= -60
+
+
+@pytest.mark.parametrize(
+    "probs",
+    [np.eye(3)[np.arange(300) % 3], np.full((300, 3), 1 / 3), np.eye(3)[[0] * 300]],
+    ids=["certain", "ignorant", "one class"],
+)
+def test_degenerate_probabilities(probs):
+    labels = np.arange(300) % 3
+    profiles = fit_class_profiles(labels, probs)
+    assert profiles.directions is not None
+    assert np.isfinite(profiles.logits(probs)).all()
+
+
+@pytest.mark.parametrize("n_classes", [MOST_CLASSES + 1, 10])
+def test_too_many_classes_or_too_few_rows_go_without_profiles(n_classes):
+    n_rows = FEWEST_ROWS_PER_CLASS * n_classes - (n_classes == 10)
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(n_classes), size=n_rows)
+    labels = rng.integers(n_classes, size=n_rows)
+    profiles = fit_class_profiles(labels, probs)
+    assert profiles.directions is None
+    expected = profiles.own_scale * logits_of(probs)
+    np.testing.assert_allclose(profiles.logits(probs), np.maximum(expected, -60))
+
+
+def test_logits_of_a_block_are_those_of_all_rows():
+    true, probs = learned(1000, 4, 0.2, 0)
+    profiles = fit_class_profiles(true, probs)
+    assert isinstance(profiles, ClassProfiles)
+    np.testing.assert_allclose(
+        profiles.logits(probs)[100:200], profiles.logits(probs[100:200]), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fitted_scale_undoes_a_temperature(seed):
+    rng = np.random.default_rng(seed)
+    scores = 3 * rng.normal(size=(20_000, 4))
+    probs = softmax(scores, axis=1)
+    labels = (probs.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
+    assert fitted_scale(scores / 5, labels) == pytest.approx(5, rel=0.05)
+    best = fitted_scale(scores, labels)
+
+    def log_loss(scale):
+        return -log_softmax(scale * scores, axis=1)[np.arange(20_000), labels].mean()
+
+    assert log_loss(best) <= min(log_loss(best * 1.05), log_loss(best / 1.05))
