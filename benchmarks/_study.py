@@ -3,6 +3,7 @@
 import argparse
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pandas as pd
 from _settings import Table, load_images, plant, true_pred_probs
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
+
+from hubclean._label_correction import CORRECTIONS
+from hubclean._label_issues import correctable, judge
 
 
 def overfitting_network(epochs, seed):
@@ -29,8 +33,8 @@ def fold_network(epochs, seed):
     return overfitting_network(epochs, seed).set_params(learning_rate_init=1e-3)
 
 
-def noisy_problems(options, table):
-    """Every setting that is not in the table, with out-of-sample probabilities.
+def noisy_problems(options, is_left):
+    """Every setting that has something left to do, with out-of-sample probabilities.
 
     Yields
     ------
@@ -47,7 +51,7 @@ def noisy_problems(options, table):
         for level in options.levels:
             for noise in options.noises:
                 keys = (options.dataset, noise, level, seed)
-                if table.has(*keys):
+                if not is_left(keys):
                     continue
                 labels, _ = plant(noise, y[rows], level, reference, seed)
                 probs = cross_val_predict(
@@ -61,7 +65,7 @@ def noisy_problems(options, table):
                 yield keys, Problem(X[rows], y[rows], labels, probs, held_out)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Rows with wrong labels, what a network says of each unseen, and rows to test."""
 
@@ -75,6 +79,20 @@ class Problem:
     def wrong(self):
         """Rows whose label was changed."""
         return self.labels != self.true
+
+    @cached_property
+    def found(self):
+        """What hubclean's default finds, and all that its corrections need."""
+        rule = {"filter_by": "auto", "score_by": "clean_probability"}
+        judged = judge(self.labels, self.pred_probs, **rule)
+        return correctable(self.labels, self.pred_probs, judged, credible=True)
+
+    def corrected(self, correction, fraction=0.0):
+        """Rows kept after a correction, and the labels of all rows."""
+        corrected = CORRECTIONS[correction](self.found, fraction)
+        labels = self.labels.copy()
+        labels[corrected.kept] = corrected.labels
+        return corrected.kept, labels
 
     def accuracy(self, keep, labels, epochs, seed):
         """Of a network trained on the rows kept, with these labels for all rows."""
@@ -107,18 +125,24 @@ def quick_study(options):
     options.levels, options.noises, options.epochs = [0.2], ["symmetric"], 20
 
 
-def run_study(study, columns, options):
+def run_study(study, options):
     """Run what is not in the table, draw the figure, and print the summary.
 
-    `study` has ``lines(keys, problem, options)``, the table rows of a setting,
-    ``draw(path)`` and ``summary(path)``; the first four columns are the keys.
+    `study` has ``COLUMNS``, the first of them data set, noise, level, seed and those of
+    a way; ``WAYS``, tuples of the latter; ``line(problem, way, options, seed)``, the
+    rest of a table row; ``draw(path)`` and ``summary(path)``.
     """
     if options.quick:
         quick_study(options)
     warnings.filterwarnings("ignore")  # networks that stop before they converge
-    table = Table(options.out, columns, n_keys=4)
-    for keys, problem in noisy_problems(options, table):
-        table.add(study.lines(keys, problem, options))
+    table = Table(options.out, study.COLUMNS, n_keys=4 + len(study.WAYS[0]))
+
+    def left(keys):
+        return [way for way in study.WAYS if not table.has(*keys, *way)]
+
+    for keys, problem in noisy_problems(options, left):
+        for way in left(keys):
+            table.add([[*keys, *way, *study.line(problem, way, options, keys[-1])]])
     study.draw(options.out)
     print(study.summary(options.out).to_string())
 

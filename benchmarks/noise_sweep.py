@@ -14,42 +14,37 @@ from _settings import rounded
 from _study import draw_panels, run_study, study_options
 from cleanlab.filter import find_label_issues as cleanlab_issues
 
-from hubclean._label_correction import CORRECTIONS
-from hubclean._label_issues import correctable, judge
-
-COLUMNS = "dataset noise level seed rows kept planted flagged accuracy".split()
+COLUMNS = "dataset noise level seed kept rows planted flagged accuracy".split()
 LEVELS = [step / 100 for step in range(0, 50, 5)]
+WAYS = [
+    ("all rows",),
+    ("cleanlab default",),
+    ("hubclean auto",),
+    ("hubclean auto, relabel",),
+    ("hubclean auto, auto",),
+    ("truly clean rows",),
+]
 
 
-def ways(problem):
-    """Name, rows kept, labels and number flagged of each way of cleaning."""
-    labels, wrong = problem.labels, problem.wrong
-    everything = np.ones(len(labels), dtype=bool)
-    yield "all rows", everything, labels, 0
-    theirs = cleanlab_issues(labels, problem.pred_probs, n_jobs=1)
-    yield "cleanlab default", ~theirs, labels, theirs.sum()
-    judged = judge(
-        labels, problem.pred_probs, filter_by="auto", score_by="clean_probability"
-    )
-    n_flagged = judged.is_label_issue.sum()
-    yield "hubclean auto", ~judged.is_label_issue, labels, n_flagged
-    found = correctable(labels, problem.pred_probs, judged, credible=True)
-    for name in ("relabel", "auto"):
-        corrected = CORRECTIONS[name](found)
-        after = labels.copy()
-        after[corrected.kept] = corrected.labels
-        yield f"hubclean auto, {name}", corrected.kept, after, n_flagged
-    yield "truly clean rows", ~wrong, labels, wrong.sum()
+def cleaned(problem, way):
+    """Rows kept, labels and number flagged of a way of cleaning."""
+    labels = problem.labels
+    if way == "all rows":
+        return np.ones(len(labels), dtype=bool), labels, 0
+    if way == "truly clean rows":
+        return ~problem.wrong, labels, problem.wrong.sum()
+    if way == "cleanlab default":
+        issues = cleanlab_issues(labels, problem.pred_probs, n_jobs=1)
+        return ~issues, labels, issues.sum()
+    correction = way.partition(", ")[2] or "prune"
+    return *problem.corrected(correction), problem.found.is_label_issue.sum()
 
 
-def lines(keys, problem, options):
-    """Accuracy after every way of cleaning."""
-    found = []
-    for name, kept, labels, n_flagged in ways(problem):
-        accuracy = problem.accuracy(kept, labels, options.epochs, keys[-1])
-        counts = [len(labels), name, problem.wrong.sum(), n_flagged]
-        found.append([*keys, *counts, rounded(accuracy)])
-    return found
+def line(problem, way, options, seed):
+    """Accuracy after a way of cleaning."""
+    kept, labels, n_flagged = cleaned(problem, *way)
+    accuracy = problem.accuracy(kept, labels, options.epochs, seed)
+    return len(labels), problem.wrong.sum(), n_flagged, rounded(accuracy)
 
 
 def summary(path):
@@ -78,7 +73,7 @@ def plot(axes, results):
 
 def main(arguments=None):
     parser = study_options(__doc__, "noise_sweep.csv", rows=10_000, levels=LEVELS)
-    run_study(sys.modules[__name__], COLUMNS, parser.parse_args(arguments))
+    run_study(sys.modules[__name__], parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

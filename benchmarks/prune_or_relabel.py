@@ -12,46 +12,25 @@ import pandas as pd
 from _settings import rounded
 from _study import draw_panels, run_study, study_options
 
-from hubclean._label_correction import CORRECTIONS
-from hubclean._label_issues import correctable, judge
-
 COLUMNS = (
-    "dataset noise level seed rows correction prune_fraction planted flagged "
+    "dataset noise level seed correction prune_fraction rows planted flagged "
     "relabelled relabelled_right accuracy"
 ).split()
 LEVELS = [0.0, 0.1, 0.2, 0.3, 0.45]
-FRACTIONS = [step / 10 for step in range(11)]
+WAYS = [("prune_fraction", step / 10) for step in range(11)]
+WAYS += [("relabel", ""), ("auto", "")]
 
 
-def corrections(problem):
-    """Name and prune fraction of each correction."""
-    judged = judge(
-        problem.labels,
-        problem.pred_probs,
-        filter_by="auto",
-        score_by="clean_probability",
-    )
-    found = correctable(problem.labels, problem.pred_probs, judged, credible=True)
-    for fraction in FRACTIONS:
-        yield found, "prune_fraction", fraction
-    for name in ("relabel", "auto"):
-        yield found, name, ""
-
-
-def lines(keys, problem, options):
-    """Accuracy after every correction."""
-    rows = []
-    for found, name, fraction in corrections(problem):
-        corrected = CORRECTIONS[name](found, fraction or 0.0)
-        labels = problem.labels.copy()
-        labels[corrected.kept] = corrected.labels
-        moved = labels != problem.labels
-        right = moved & (labels == problem.true)
-        accuracy = problem.accuracy(corrected.kept, labels, options.epochs, keys[-1])
-        counts = [problem.wrong.sum(), found.is_label_issue.sum()]
-        counts += [moved.sum(), right.sum()]
-        rows.append([*keys, len(labels), name, fraction, *counts, rounded(accuracy)])
-    return rows
+def line(problem, way, options, seed):
+    """Accuracy after a correction."""
+    correction, fraction = way
+    kept, labels = problem.corrected(correction, fraction or 0.0)
+    moved = labels != problem.labels
+    right = moved & (labels == problem.true)
+    accuracy = problem.accuracy(kept, labels, options.epochs, seed)
+    n_flagged = problem.found.is_label_issue.sum()
+    counts = len(labels), problem.wrong.sum(), n_flagged, moved.sum(), right.sum()
+    return *counts, rounded(accuracy)
 
 
 def summary(path):
@@ -80,7 +59,7 @@ def plot(axes, results):
 
 def main(arguments=None):
     parser = study_options(__doc__, "prune_or_relabel.csv", rows=10_000, levels=LEVELS)
-    run_study(sys.modules[__name__], COLUMNS, parser.parse_args(arguments))
+    run_study(sys.modules[__name__], parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

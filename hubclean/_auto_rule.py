@@ -31,6 +31,8 @@ _NEAR_WIDTH = 4.0
 # Nats a row of likelihood that they may lose for a true class in less doubt; labels
 # drawn from what a model rightly doubts lose more.
 _SLACK, _SLACK_WIDTH = 0.004, 0.001
+# They must also be most of the wrong labels: so many of them, give or take.
+_NEAR_MOST, _MOST_WIDTH = 0.75, 0.02
 # As a smaller share of the labels that differ from the likeliest class they cannot be
 # told from the model's own errors, give or take.
 _NEAR_SHARE, _SHARE_WIDTH = 0.28, 0.03
@@ -359,6 +361,7 @@ def _beliefs(models, labels, logits):
         near = expit(n_rows * (rival - resembling.objective) / _NEAR_WIDTH)
         less_likely = resembling.log_loss - uniform.log_loss
         near *= expit((_SLACK - less_likely) / _SLACK_WIDTH)
+        near *= expit((resembling.resemblance[0] - _NEAR_MOST) / _MOST_WIDTH)
         differ = np.mean(logits.argmax(axis=1) != labels)
         share = resembling.judge(labels, logits)[0].mean() / max(differ, 1e-9)
         near *= expit((share - _NEAR_SHARE) / _SHARE_WIDTH)

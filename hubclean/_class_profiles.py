@@ -23,6 +23,8 @@ _FLOOR = 1e-4
 _SHRINKAGE, _LEAST_VARIANCE = 0.5, 1e-3
 # Of the profiles in the logits; the rest is that of the row by itself.
 _WEIGHT = 2 / 3
+# Nats by which few rows hold the scales to 1.
+_SCALE_PRIOR = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class ClassProfiles:
         The discriminants are multiplied by it.
     """
 
-    own_scale: float
+    own_scale: float = 1.0
     directions: np.ndarray | None = None
     offsets: np.ndarray | None = None
     scale: float = 1.0
@@ -97,15 +99,16 @@ def fit_class_profiles(labels, pred_probs):
        ICML 2017, section 4.2.
     """
     logs = logits_of(pred_probs)
-    own_scale = fitted_scale(logs, labels)
     n_rows, n_classes = logs.shape
     if n_rows < FEWEST_ROWS_PER_CLASS * n_classes or n_classes > MOST_CLASSES:
-        return ClassProfiles(own_scale)
+        return ClassProfiles()
+    own_scale = fitted_scale(logs, labels, prior=_SCALE_PRIOR)
     features = _features(own_scale * logs)
     likeliest = logs.argmax(axis=1)
     directions, offsets = _discriminants(features, likeliest)
     seen = _centred(features @ directions + offsets)
-    return ClassProfiles(own_scale, directions, offsets, fitted_scale(seen, labels))
+    scale = fitted_scale(seen, labels, prior=_SCALE_PRIOR)
+    return ClassProfiles(own_scale, directions, offsets, scale)
 
 
 def _discriminants(features, groups):

@@ -21,7 +21,8 @@ The cleaner finds these by their names, and does without where they are missing:
     the given label less the largest other logit. Afterwards ``margin_history_`` is
     of shape (n_epochs, n_samples), NaN where a row was not trained on, and
     ``margins_``, of shape (n_samples,), is its mean over the epochs: the area under
-    the margin [1]_. Wrong labels have low ones.
+    the margin [1]_. Wrong labels have low ones. ``training_proba_``, of shape
+    (n_samples, n_classes), has the mean of the probabilities of the same passes.
 ``max_epochs`` or ``epochs`` (parameter)
     Epochs of a training, for the progress bar, which the adapter moves with
     `hubclean._progress.epoch_done`.

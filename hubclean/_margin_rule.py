@@ -1,17 +1,55 @@
 """Choose from margins during training which labels are issues. Arrays in, arrays out.
 
-It imports only `hubclean._auto_rule`.
+It imports only `hubclean._auto_rule` and `hubclean._class_profiles`.
 """
 
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
 from hubclean._auto_rule import best_expected_f1_cut
+from hubclean._class_profiles import fit_class_profiles
 
 _FIT_ROWS = 20_000
 _SAMPLE_SEED = 0x6D617267_696E73
 # Ashman's D from which two groups count as apart.
 _APART = 2.0
+
+
+def profiled_margins(codes, training_proba, margins):
+    """Margins of the given labels, seen against what training says of each class.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    training_proba : ndarray of float, shape (n_samples, n_classes)
+        Mean probabilities of the training passes.
+    margins : ndarray of float, shape (n_samples,)
+        Areas under the margin: what is given back where the rows are too few, or the
+        classes too many, for profiles.
+
+    Returns
+    -------
+    margins : ndarray of float, shape (n_samples,)
+        Logit of the given class less the largest other one, NaN where `margins` is;
+        the logits are those of `hubclean._class_profiles.ClassProfiles`.
+    """
+    trained = np.flatnonzero(~np.isnan(margins))
+    rows = trained
+    if len(rows) > _FIT_ROWS:
+        rng = np.random.default_rng(_SAMPLE_SEED)
+        rows = np.sort(rng.choice(rows, _FIT_ROWS, replace=False))
+    profiles = fit_class_profiles(codes[rows], training_proba[rows])
+    if profiles.directions is None:
+        return margins
+    found = np.full(len(margins), np.nan)
+    for start in range(0, len(trained), _FIT_ROWS):
+        block = trained[start : start + _FIT_ROWS]
+        logits, each = profiles.logits(training_proba[block]), np.arange(len(block))
+        given = logits[each, codes[block]].copy()
+        logits[each, codes[block]] = -np.inf
+        found[block] = given - logits.max(axis=1)
+    return found
 
 
 def margin_cut(margins):

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 _LOG_SCALES = (-6.0, 6.0)
 
 
-def fitted_scale(scores, codes):
+def fitted_scale(scores, codes, *, prior=0.0):
     """Factor of scores whose softmax explains the labels best: 1 / temperature [1]_.
 
     Parameters
@@ -19,6 +19,8 @@ def fitted_scale(scores, codes):
         Larger for likelier classes.
     codes : ndarray of int, shape (n_samples,)
         Labels, coded 0 to n_classes - 1.
+    prior : float, default=0.0
+        Nats that the square of the log of the scale costs: holds few rows to 1.
 
     Returns
     -------
@@ -40,7 +42,8 @@ def fitted_scale(scores, codes):
 
     def log_loss(log_scale):
         scale = np.exp(log_scale)
-        return np.mean(logsumexp(scale * scores, axis=1) - scale * given)
+        loss = np.mean(logsumexp(scale * scores, axis=1) - scale * given)
+        return loss + prior * log_scale**2 / len(codes)
 
     found = minimize_scalar(log_loss, bounds=_LOG_SCALES, method="bounded")
     return float(np.exp(found.x))

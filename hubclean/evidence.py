@@ -18,6 +18,7 @@ from hubclean._compat import Interval, StrOptions
 from hubclean._folds import count_epochs, draw_seed, seed_estimator
 from hubclean._hooks import offers
 from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
+from hubclean._margin_rule import profiled_margins
 from hubclean._out_of_sample import (
     OutOfSample,
     make_splits,
@@ -206,9 +207,11 @@ class TrainingDynamics(BaseEstimator):
 
     A network learns wrong labels late and against the other rows, so the margin of
     the given label, its logit less the largest other one, stays low on average over
-    the epochs: the area under the margin [1]_. The margins are recorded in the
-    training passes themselves. For PyTorch and Keras models, which offer
-    ``record_margins``.
+    the epochs: the area under the margin [1]_. It is recorded in the training passes
+    themselves, and so are the probabilities of the classes. Where rows are enough for
+    it, the margin is that of the mean of these, seen against what the passes said of
+    the other rows of each class, by linear discriminants [2]_. For PyTorch and Keras
+    models, which offer ``record_margins``.
 
     The label quality is the logistic function of the margin. Rows under `threshold`
     are issues; by default those under a cut between the groups of low and high margins
@@ -226,6 +229,8 @@ class TrainingDynamics(BaseEstimator):
     ----------
     .. [1] Pleiss, Zhang, Elenberg, Weinberger, "Identifying mislabeled data using the
        area under the margin ranking", NeurIPS 2020, eq. 1 and 2.
+    .. [2] Lee, Yun, Lee, Lee, Li, Shin, "Robust inference via generative classifiers
+       for handling noisy labels", ICML 2019, section 2.
     """
 
     #: Margins come, not probabilities of classes.
@@ -248,6 +253,8 @@ class TrainingDynamics(BaseEstimator):
         with progress(total, desc=given.by, enabled=given.verbose >= 1):
             model.fit(given.X, given.labels, **given.fit_params)
         margins = np.asarray(model.margins_, dtype=np.float64)
+        if hasattr(model, "training_proba_"):
+            margins = profiled_margins(given.codes, model.training_proba_, margins)
         return OutOfSample(None, ~np.isnan(margins), margins)
 
 

@@ -200,6 +200,7 @@ def test_clones_keep_every_parameter_and_share_no_weights(rows):
     assert stop.model is None  # what trained was a copy
     assert classifier.callbacks_[0].model is classifier.model_
     assert np.isnan(classifier.margins_).sum() == 18
+    assert np.isnan(classifier.training_proba_).sum() == 18 * 3
     assert "val_loss" in classifier.history_
 
 
@@ -263,6 +264,9 @@ def test_margins_are_those_of_the_training_passes(rows):
     expected = logits[np.arange(90), y] - others
     for epoch in classifier.margin_history_:
         np.testing.assert_allclose(epoch, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        classifier.training_proba_, classifier.predict_proba(X), rtol=1e-3, atol=1e-5
+    )
 
 
 def test_recording_margins_changes_nothing_and_costs_no_pass(rows):

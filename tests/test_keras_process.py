@@ -54,6 +54,8 @@ codes = np.searchsorted(classifier.classes_, given)
 others = np.where(np.eye(3, dtype=bool)[codes], -np.inf, logits).max(axis=1)
 expected = logits[np.arange(60), codes] - others
 np.testing.assert_allclose(classifier.margins_, expected, rtol=1e-4, atol=1e-5)
+np.testing.assert_allclose(classifier.training_proba_, classifier.predict_proba(X),
+                           rtol=1e-4, atol=1e-5)
 """
 
 NOTHING_LOADED = """

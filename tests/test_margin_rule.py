@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.metrics import average_precision_score
 
 from hubclean._label_issues import judge_margins
-from hubclean._margin_rule import margin_cut
+from hubclean._margin_rule import margin_cut, profiled_margins
+from hubclean.datasets import pair_flip_noise
 
 
 def groups(n_wrong, seed=0, low=-4.0, n_rows=2000):
@@ -53,3 +56,28 @@ def test_a_row_without_a_margin_is_no_issue():
     assert not found.is_label_issue[[0, 1999]].any()
     assert np.isnan(found.label_quality[[0, 1999]]).all()
     assert (found.is_label_issue[1:-1] == wrong[1:-1]).mean() > 0.99
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_profiles_see_a_flip_that_training_learned(seed):
+    rng = np.random.default_rng(seed)
+    true = rng.integers(4, size=1200)
+    usual = np.full((4, 4), 0.01) + 0.64 * np.eye(4) + 0.3 * np.roll(np.eye(4), 1, 1)
+    proba = softmax(np.log(usual[true]) + 0.7 * rng.normal(size=(1200, 4)), axis=1)
+    codes, wrong = pair_flip_noise(true, 0.3, random_state=seed)
+    logs, rows = np.log(proba), np.arange(1200)
+    others = np.where(np.eye(4, dtype=bool)[codes], -np.inf, logs).max(axis=1)
+    margins = logs[rows, codes] - others
+    margins[:5] = np.nan  # not trained on
+    proba[:5] = np.nan
+    found = profiled_margins(codes, proba, margins)
+    assert np.isnan(found).tolist() == [True] * 5 + [False] * 1195
+    scores = [average_precision_score(wrong[5:], -m[5:]) for m in (margins, found)]
+    assert scores[1] > scores[0] + 0.1
+
+
+def test_few_rows_keep_their_area_under_the_margin():
+    margins = np.array([1.0, -2.0, np.nan])
+    proba = np.array([[0.7, 0.3], [0.9, 0.1], [np.nan, np.nan]])
+    found = profiled_margins(np.array([0, 1, 0]), proba, margins)
+    np.testing.assert_array_equal(found, margins)

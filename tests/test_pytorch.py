@@ -286,6 +286,11 @@ class TestTraining:
         ).fit(*table)
         assert fitted.history_[:, "rate"] == pytest.approx([0.08, 0.04, 0.02])
         assert np.isnan(fitted.margins_).sum() == 40  # the validation rows
+        proba = fitted.training_proba_
+        assert np.isnan(proba).any(axis=1).sum() == 40
+        np.testing.assert_allclose(
+            np.nansum(proba, axis=1), 1 - np.isnan(proba[:, 0]), rtol=1e-5
+        )
 
     def test_the_default_rate_rises_and_falls(self, table):
         rates = []

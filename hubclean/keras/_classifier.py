@@ -44,6 +44,8 @@ class KerasClassifier(MendedClassifier):
         With ``record_margins=True``: mean margin of the given label.
     margin_history_ : ndarray of float32, shape (n_epochs, n_samples)
         With ``record_margins=True``: the margins of every epoch.
+    training_proba_ : ndarray of float32, shape (n_samples, n_classes)
+        With ``record_margins=True``: mean probabilities of the training passes.
     evaluated_proba_ : ndarray of float, shape (n_evaluated, n_classes)
         After ``fit(X, y, evaluate=rows)``: their probabilities, averaged over epochs.
     """
@@ -339,6 +341,7 @@ class KerasClassifier(MendedClassifier):
         if hooks["margins"] is not None:
             self.margin_history_ = np.stack(hooks["margins"].history)
             self.margins_ = self.margin_history_.mean(axis=0, dtype=np.float64)
+            self.training_proba_ = hooks["margins"].mean_proba()
 
     # -- predicting ------------------------------------------------------------
 

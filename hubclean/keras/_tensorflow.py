@@ -78,16 +78,18 @@ def _dtype(array):
 
 
 class Tape:
-    """Numbers written down from inside a compiled training step.
+    """Rows of numbers written down from inside a compiled training step.
 
     Parameters
     ----------
     n : int
         How many there are room for.
+    width : int
+        Numbers in a row.
     """
 
-    def __init__(self, n):
-        self._values = tf.Variable(tf.zeros(n), trainable=False)
+    def __init__(self, n, width):
+        self._values = tf.Variable(tf.zeros((n, width)), trainable=False)
         self._written = tf.Variable(0, trainable=False)
 
     def write(self, values):

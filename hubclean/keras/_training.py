@@ -69,7 +69,7 @@ class Evaluation(keras.callbacks.Callback):
 
 
 class Margins(keras.callbacks.Callback):
-    """Margins of the given labels, from the forward passes of the training itself.
+    """Margins of the given labels, and probabilities, from the training passes.
 
     The margin of a row is the logit of its label less the largest other logit [1]_.
     What the network gave for a batch is caught where Keras updates its metrics, so
@@ -94,9 +94,11 @@ class Margins(keras.callbacks.Callback):
         self._feed = feed
         self._targets = targets
         self._n_rows = n_rows
-        self._tape = _tape(len(feed.positions))
+        n_outputs = 1 if targets.form == "column" else targets.n_classes
+        self._tape = _tape(len(feed.positions), 1 + n_outputs)
         self._training = False
         self.history = []
+        self._total = np.zeros((n_rows, targets.n_classes), dtype=np.float32)
 
     def watch(self, network):
         """Catch the outputs of this network's training steps from now on."""
@@ -111,7 +113,10 @@ class Margins(keras.callbacks.Callback):
 
         def caught(x, y, y_pred, sample_weight=None):
             if self._training:  # validation goes through here too
-                self._tape.write(given_margins(self._targets, y, y_pred))
+                margins = given_margins(self._targets, y, y_pred)
+                outputs = keras.ops.cast(y_pred, "float32")
+                both = [keras.ops.expand_dims(margins, -1), outputs]
+                self._tape.write(keras.ops.concatenate(both, axis=-1))
             return compute_metrics(x, y, y_pred, sample_weight)
 
         network.train_step, network.compute_metrics = caught_step, caught
@@ -127,7 +132,7 @@ class Margins(keras.callbacks.Callback):
         self._tape.read()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Put the margins of the epoch in the order of the rows."""
+        """Put what the epoch left in the order of the rows."""
         values = self._tape.read()
         if len(values) != len(self._feed.positions):
             raise EstimatorError(
@@ -137,8 +142,15 @@ class Margins(keras.callbacks.Callback):
                 "the model's own train_step, or leave record_margins out."
             )
         margins = np.full(self._n_rows, np.nan, dtype=np.float32)
-        margins[self._feed.positions[self._feed.order]] = values
+        rows = self._feed.positions[self._feed.order]
+        margins[rows] = values[:, 0]
+        self._total[rows] += self._targets.probabilities(values[:, 1:])
         self.history.append(margins)
+
+    def mean_proba(self):
+        """Mean over the epochs, shape (n_rows, n_classes); NaN as in the history."""
+        untrained = np.isnan(self.history[0])[:, np.newaxis]
+        return np.where(untrained, np.nan, self._total / len(self.history))
 
 
 def given_margins(targets, y, outputs):
@@ -170,15 +182,15 @@ def given_margins(targets, y, outputs):
     return ops.sum(ops.where(given > 0.5, scores, 0.0), -1) - ops.max(others, -1)
 
 
-def _tape(n):
-    """Somewhere to write numbers down from inside a training step."""
+def _tape(n, width):
+    """Somewhere to write rows of numbers down from inside a training step."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         from hubclean.keras._tensorflow import Tape
 
-        return Tape(n)
+        return Tape(n, width)
     if backend == "torch":
-        return _EagerTape()
+        return _EagerTape(width)
     raise EstimatorError(
         f"KerasClassifier: record_margins works on the backends tensorflow and torch; "
         f"Keras runs on {backend}. Set KERAS_BACKEND, or leave record_margins out."
@@ -188,7 +200,8 @@ def _tape(n):
 class _EagerTape:
     """Tape for a backend that runs training steps as plain Python."""
 
-    def __init__(self):
+    def __init__(self, width):
+        self._nothing = np.empty((0, width), dtype=np.float32)
         self._parts = []
 
     def write(self, values):
@@ -198,4 +211,4 @@ class _EagerTape:
     def read(self):
         """Everything written since the last reading."""
         parts, self._parts = self._parts, []
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        return np.concatenate([self._nothing, *parts])

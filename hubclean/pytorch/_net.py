@@ -52,6 +52,8 @@ class TorchClassifier(TrainingLoop):
         With ``record_margins=True``: mean margin of the given label.
     margin_history_ : ndarray of float32, shape (n_epochs, n_samples)
         With ``record_margins=True``: the margins of every epoch.
+    training_proba_ : ndarray of float32, shape (n_samples, n_classes)
+        With ``record_margins=True``: mean probabilities of the training passes.
     evaluated_proba_ : ndarray of float, shape (n_evaluated, n_classes)
         After ``fit(X, y, evaluate=rows)``: their probabilities, averaged over epochs.
     """
@@ -289,7 +291,9 @@ class TorchClassifier(TrainingLoop):
     def _train(self, dataset, evaluate, fit_params):
         """Run the epochs, write down what is asked for, leave the module on the CPU."""
         self.planned_epochs_ = fit_params.get("epochs") or self.max_epochs
-        self.recorder_ = MarginRecorder(len(dataset)) if self.record_margins else None
+        self.recorder_ = None
+        if self.record_margins:
+            self.recorder_ = MarginRecorder(len(dataset), len(self.classes_))
         self.held_out_ = None
         if evaluate is not None:
             rows = self._rows(evaluate)
@@ -308,6 +312,7 @@ class TorchClassifier(TrainingLoop):
         if self.recorder_ is not None:
             self.margin_history_ = self.recorder_.history()
             self.margins_ = self.recorder_.mean()
+            self.training_proba_ = self.recorder_.mean_proba()
         del self.recorder_, self.held_out_, self.lr_steps_
 
     def __sklearn_clone__(self):

@@ -7,7 +7,7 @@ from hubclean._hooks import epochs_to_average
 
 
 class MarginRecorder:
-    """Margins of the given labels, taken from the training passes themselves.
+    """Margins of the given labels, and probabilities, from the training passes.
 
     The margin of a row is the logit of its given label less the largest other logit;
     its mean over the epochs is the area under the margin [1]_.
@@ -16,6 +16,8 @@ class MarginRecorder:
     ----------
     n_samples : int
         Rows of the training data.
+    n_classes : int
+        Logits of a row.
 
     References
     ----------
@@ -23,9 +25,10 @@ class MarginRecorder:
        area under the margin ranking", NeurIPS 2020, eq. 1 and 2.
     """
 
-    def __init__(self, n_samples):
+    def __init__(self, n_samples, n_classes):
         self.n_samples = n_samples
         self.epochs = []
+        self.total = np.zeros((n_samples, n_classes), dtype=np.float32)
 
     def start_epoch(self):
         """Begin a new row of the history."""
@@ -33,7 +36,9 @@ class MarginRecorder:
 
     def record(self, logits, codes, rows):
         """Write down one batch."""
-        self.epochs[-1][rows] = margins(logits.detach(), codes).cpu().numpy()
+        logits = logits.detach().float()
+        self.epochs[-1][rows] = margins(logits, codes).cpu().numpy()
+        self.total[rows] += torch.softmax(logits, dim=1).cpu().numpy()
 
     def history(self):
         """Margins, shape (n_epochs, n_samples); NaN where a row was not trained on."""
@@ -41,10 +46,18 @@ class MarginRecorder:
 
     def mean(self):
         """Mean over the epochs, shape (n_samples,); NaN for rows never trained on."""
-        history = self.history()
-        seen = (~np.isnan(history)).sum(0)
-        total = np.nansum(history, axis=0, dtype=np.float64)
-        return np.divide(total, seen, out=np.full(len(seen), np.nan), where=seen > 0)
+        total = np.nansum(self.history(), axis=0, dtype=np.float64)
+        return self._mean(total[:, np.newaxis])[:, 0]
+
+    def mean_proba(self):
+        """Mean probabilities, shape (n_samples, n_classes); NaN as in `mean`."""
+        return self._mean(self.total)
+
+    def _mean(self, total):
+        """Sums over the epochs that trained on a row, made means."""
+        seen = (~np.isnan(self.history())).sum(axis=0)[:, np.newaxis]
+        mean = np.full_like(total, np.nan)
+        return np.divide(total, seen, out=mean, where=seen > 0)
 
 
 def margins(logits, codes):
