@@ -226,7 +226,7 @@ class AutoRule:
         return max(0.0, float(low)), min(float(n_rows), float(high))
 
 
-def learn_auto_rule(labels, pred_probs):
+def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     """Choose the issues so that the expected F1 score is the largest.
 
     A model of true classes and wrong labels gives the probability that each label
@@ -241,6 +241,8 @@ def learn_auto_rule(labels, pred_probs):
         Given labels, coded 0 to n_classes - 1.
     pred_probs : ndarray of float, shape (n_samples, n_classes)
         Out-of-sample probabilities; rows sum to 1.
+    n_jobs : int, default=None
+        Threads that judge the rows; None means all cores where that pays.
 
     Returns
     -------
@@ -265,7 +267,7 @@ def learn_auto_rule(labels, pred_probs):
     labels = np.asarray(labels)
     fitted_to = _sample(labels, pred_probs)
     error_model = fit_error_model(*fitted_to)
-    errors = error_model.error_probability(labels, pred_probs)
+    errors = error_model.error_probability(labels, pred_probs, n_jobs=n_jobs)
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
     # rows are judged by that.
     cut = min(best_expected_f1_cut(errors), 0.5)

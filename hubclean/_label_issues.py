@@ -129,7 +129,7 @@ min_examples_per_class, n_jobs
     seen_codes, seen_probs = codes[rows], pred_probs[rows]
     errors = None
     if filter_by == "auto" or score_by == "clean_probability":
-        errors = _learn_errors(seen_codes, seen_probs, shared)
+        errors = _learn_errors(seen_codes, seen_probs, shared, n_jobs)
     quality = np.full(len(codes), np.nan)
     if score_by == "clean_probability":
         quality[rows] = 1 - errors.error_probability
@@ -274,14 +274,14 @@ def score_labels(codes, pred_probs, score_by, error_model):
     return label_quality(codes, pred_probs, score=score_by)
 
 
-def _learn_errors(codes, pred_probs, shared):
+def _learn_errors(codes, pred_probs, shared, n_jobs):
     """Learn the error probabilities, or recall what was learned from the same."""
     if not shared:
-        return learn_auto_rule(codes, pred_probs)
+        return learn_auto_rule(codes, pred_probs, n_jobs=n_jobs)
     key = fingerprint("error probabilities", codes, pred_probs)
     errors = final_models.get(key)
     if errors is None:
-        errors = learn_auto_rule(codes, pred_probs)
+        errors = learn_auto_rule(codes, pred_probs, n_jobs=n_jobs)
         final_models.put(key, errors)
     return errors
 

@@ -353,3 +353,17 @@ def test_auto_is_the_first_of_the_rules():
         find_label_issues(
             [0, 1], np.eye(2), score_by="clean_probability", adjust_pred_probs=True
         )
+
+
+def test_n_jobs_reaches_the_error_probabilities(monkeypatch):
+    true, probs = draw(300, 4, 0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    asked = []
+
+    def noting(n_jobs, size):
+        asked.append(n_jobs)
+        return 1
+
+    monkeypatch.setattr("hubclean._auto_rule.n_threads", noting)
+    find_label_issues(labels, probs, n_jobs=1)
+    assert asked == [1]
