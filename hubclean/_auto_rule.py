@@ -11,13 +11,19 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
-from hubclean._class_profiles import ClassProfiles, fit_class_profiles
+from hubclean._class_profiles import (
+    MOST_CLASSES,
+    ClassProfiles,
+    fit_class_profiles,
+)
 from hubclean._issue_engine import in_threads, n_threads, row_blocks
 from hubclean._noise_model import PAIR_PRIOR, NoiseModel, fit_noise_model
 
 # Rows that models are fitted to; fewer where many classes make a row dear.
 _FIT_ROWS, _FEWEST_FIT_ROWS, _FIT_NUMBERS = 5000, 2000, 200_000
 _BOOTSTRAP_ROWS = 1000
+# For each class, of those that its profile is fitted to.
+_PROFILE_ROWS = 100
 # Nobody's seed: one that also chose which labels are wrong would choose those rows.
 _SAMPLE_SEED = 0x68756263_6C65616E
 # Of probabilities in a block: what is made of them stays in a core's cache.
@@ -266,7 +272,7 @@ def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     """
     labels = np.asarray(labels)
     fitted_to = _sample(labels, pred_probs)
-    error_model = fit_error_model(*fitted_to)
+    error_model = fit_error_model(labels, pred_probs)
     errors = error_model.error_probability(labels, pred_probs, n_jobs=n_jobs)
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
     # rows are judged by that.
@@ -320,13 +326,17 @@ def fit_error_model(labels, pred_probs):
     Returns
     -------
     error_model : ErrorModel
-        The weighted models, fitted to at most 5,000 rows drawn with a fixed seed.
+        The weighted models, fitted to at most 5,000 rows drawn with a fixed seed, and
+        profiles, fitted to at most 100 rows for each class where that is more.
     """
+    n_classes = pred_probs.shape[1]
+    profiles = ClassProfiles()
+    if n_classes <= MOST_CLASSES:
+        enough = _PROFILE_ROWS * n_classes
+        profiles = fit_class_profiles(*_sample(labels, pred_probs, enough))
     labels, pred_probs = _sample(labels, pred_probs)
-    profiles = fit_class_profiles(labels, pred_probs)
     logits = profiles.logits(pred_probs)
     models = [fit_noise_model(labels, logits, "uniform")]
-    n_classes = pred_probs.shape[1]
     if n_classes > 2:
         models.append(fit_noise_model(labels, logits, "runner_up"))
     if n_classes <= _MOST_PAIRED_CLASSES:
@@ -337,11 +347,11 @@ def fit_error_model(labels, pred_probs):
     return ErrorModel(profiles, tuple(believed), weights / weights.sum(), odds)
 
 
-def _sample(labels, pred_probs):
-    """Rows to fit to, the same ones for the same input."""
+def _sample(labels, pred_probs, enough=0):
+    """Rows to fit to, the same ones for the same input; `enough` of them at least."""
     labels = np.asarray(labels)
     size = _FIT_NUMBERS // pred_probs.shape[1]
-    size = min(max(size, _FEWEST_FIT_ROWS), _FIT_ROWS)
+    size = max(min(max(size, _FEWEST_FIT_ROWS), _FIT_ROWS), enough)
     if len(labels) <= size:
         return labels, np.asarray(pred_probs)
     rows = np.random.default_rng(_SAMPLE_SEED).choice(len(labels), size, replace=False)

@@ -14,7 +14,7 @@ from hubclean._noise_model import LOWEST_LOGIT, logits_of
 from hubclean._temperature import fitted_scale
 
 #: A profile and a common covariance need so many rows for each class.
-FEWEST_ROWS_PER_CLASS = 10
+FEWEST_ROWS_PER_CLASS = 20
 #: Above so many classes the distances to all profiles cost more than they tell.
 MOST_CLASSES = 200
 # Least probability of which features are made: less is only a matter of scale.
