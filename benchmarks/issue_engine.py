@@ -1,9 +1,10 @@
 """How fast, how large and how linear the issue engine is, side by side with cleanlab.
 
-Three parts, each chosen with ``--parts``:
+Four parts, each chosen with ``--parts``:
 
 - ``speed``: 1,000,000 x 100 float32 in memory. One pass over the bytes, hubclean and
   cleanlab take turns in one run; their masks must be equal.
+- ``defaults``: the same, with hubclean's own default rule and score against cleanlab's.
 - ``memory``: 1,281,167 x 1,000 float32 in a memory-mapped file, in a process of its
   own, whose memory is sampled while it works.
 - ``growth``: the time for 10^4 to 10^7 rows and for 10 to 1,000 classes.
@@ -33,6 +34,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+import hubclean
 from hubclean._confident_learning import FILTERS, learn_rule
 from hubclean._issue_engine import row_blocks
 from hubclean._label_quality import SCORES, label_quality
@@ -158,6 +160,24 @@ def measure_hard_cases(labels, pred_probs, record):
         record("hard cases", f"cleanlab, {name}", pred_probs.shape, wall, cpu)
         if not np.array_equal(rule.mask, mask):
             raise SystemExit(f"{name}: the masks of hubclean and cleanlab differ")
+
+
+def measure_defaults(sizes, record):
+    """Let hubclean's own default rule and score and cleanlab's take turns."""
+    labels, pred_probs = problem(sizes["speed"])
+    for turn in range(min(sizes["rounds"], 3)):
+        wall, cpu, _ = timed(hubclean.find_label_issues, labels, pred_probs)
+        record("defaults", "hubclean auto", sizes["speed"], wall, cpu, turn)
+        wall, cpu, _ = timed(cleanlab_defaults, labels, pred_probs)
+        record("defaults", "cleanlab, n_jobs=1", sizes["speed"], wall, cpu, turn)
+
+
+def cleanlab_defaults(labels, pred_probs):
+    """Issues and scores by cleanlab."""
+    from cleanlab.rank import get_label_quality_scores
+
+    by_cleanlab(labels, pred_probs, n_jobs=1)
+    get_label_quality_scores(labels, pred_probs)
 
 
 def anonymous_memory():
@@ -351,7 +371,10 @@ def main(arguments=None):
     parser.add_argument("--output", help="CSV file for every measurement")
     parser.add_argument("--folder", help="where the mapped file is put for a while")
     parser.add_argument(
-        "--parts", nargs="+", default=["speed", "memory", "growth"], help="what to run"
+        "--parts",
+        nargs="+",
+        default=["speed", "defaults", "memory", "growth"],
+        help="what to run",
     )
     parser.add_argument(
         "--cleanlab-on-file",
@@ -366,6 +389,8 @@ def main(arguments=None):
     sizes, record = QUICK if options.quick else FULL, Records()
     if "speed" in options.parts:
         measure_speed(sizes, record)
+    if "defaults" in options.parts:
+        measure_defaults(sizes, record)
     if "memory" in options.parts:
         measure_memory(sizes, record, options.folder, options.cleanlab_on_file)
     if "growth" in options.parts:

@@ -21,7 +21,7 @@ def benchmark():
 
 def test_quick_run_writes_every_measurement(benchmark, tmp_path, capsys):
     output = tmp_path / "measured.csv"
-    parts = ["speed", "growth"]
+    parts = ["speed", "defaults", "growth"]
     if sys.platform == "linux":
         parts.append("memory")  # other systems do not report anonymous memory
     benchmark.main(
