@@ -110,6 +110,25 @@ class ErrorModel:
         errors, others = self._judge(labels, pred_probs, classes, n_jobs)
         return np.where(np.asarray(classes) == labels, 1 - errors, others)
 
+    def likeliest_other(self, labels, pred_probs):
+        """Likeliest class but for the given one, by the class profiles.
+
+        Parameters
+        ----------
+        labels : ndarray of int, shape (n_samples,)
+            Given labels, coded 0 to n_classes - 1.
+        pred_probs : ndarray of float, shape (n_samples, n_classes)
+            Out-of-sample probabilities.
+
+        Returns
+        -------
+        classes : ndarray of int, shape (n_samples,)
+            None of them the given one.
+        """
+        logits = self.profiles.logits(pred_probs)
+        logits[np.arange(len(labels)), labels] = -np.inf
+        return logits.argmax(axis=1)
+
     def _judge(self, labels, pred_probs, classes, n_jobs):
         """Weighted mean of what the models say of every row, block by block."""
         labels = np.asarray(labels)

@@ -15,7 +15,13 @@ from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, require
 from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
-from hubclean._label_issues import COLUMNS, labels_like, make_table, score_labels
+from hubclean._label_issues import (
+    COLUMNS,
+    labels_like,
+    make_table,
+    predictions,
+    score_labels,
+)
 from hubclean._model_store import final_models
 from hubclean._notebook import NotebookSummary
 from hubclean._rows import n_rows, row_digests, take_rows
@@ -385,9 +391,8 @@ class HubLabelCleaner(
             mask = self._rule_for_new_rows().flag(codes, probs)
         else:
             mask = quality < self.threshold
-        predicted = labels_like(
-            self.classes_, probs.argmax(axis=1), getattr(y, "dtype", None)
-        )
+        predicted = predictions(codes, probs, mask, error_model)
+        predicted = labels_like(self.classes_, predicted, getattr(y, "dtype", None))
         index = X.index if hasattr(X, "iloc") else None
         return make_table(mask, quality, predicted, index=index)
 

@@ -149,7 +149,8 @@ min_examples_per_class, n_jobs
     mask = np.zeros(len(codes), dtype=bool)
     mask[rows] = rule.mask if threshold is None else quality[rows] < threshold
     predicted = np.array(codes)
-    predicted[rows] = _most_probable(seen_probs)
+    error_model = None if errors is None else errors.error_model
+    predicted[rows] = predictions(seen_codes, seen_probs, mask[rows], error_model)
     return Judgement(mask, quality, predicted, rule, errors)
 
 
@@ -274,6 +275,36 @@ def score_labels(codes, pred_probs, score_by, error_model):
     return label_quality(codes, pred_probs, score=score_by)
 
 
+def predictions(codes, pred_probs, is_label_issue, error_model):
+    """Predicted label of every row: the most probable class.
+
+    The error model also flags rows whose given label is the most probable class, where
+    a model has learned a mistake; the likeliest other class is predicted for them.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Probabilities of the classes.
+    is_label_issue : ndarray of bool, shape (n_samples,)
+        The issues.
+    error_model : ErrorModel or None
+        What flagged them, if it did.
+
+    Returns
+    -------
+    predicted : ndarray of int, shape (n_samples,)
+        Codes of classes.
+    """
+    predicted = _most_probable(pred_probs)
+    if error_model is not None:
+        same = np.flatnonzero(is_label_issue & (predicted == codes))
+        if len(same):
+            predicted[same] = error_model.likeliest_other(codes[same], pred_probs[same])
+    return predicted
+
+
 def _learn_errors(codes, pred_probs, shared, n_jobs):
     """Learn the error probabilities, or recall what was learned from the same."""
     if not shared:
@@ -364,7 +395,8 @@ def find_label_issues(
     -------
     label_issues : DataFrame of n_samples rows
         Columns ``is_label_issue`` (bool), ``label_quality`` (float in [0, 1], low is
-        suspicious) and ``predicted_labels`` (dtype of `labels`); indexed like
+        suspicious) and ``predicted_labels`` (dtype of `labels`), the most probable
+        class, for an issue another one than the given; indexed like
         `labels` where that is a pandas Series.
 
     Raises

@@ -15,7 +15,7 @@ from hubclean._auto_rule import (
     fit_error_model,
     learn_auto_rule,
 )
-from hubclean._label_issues import RULE_NAMES
+from hubclean._label_issues import RULE_NAMES, predictions
 from hubclean._noise_model import TEMPERATURE, _Fit, fit_noise_model, logits_of
 from hubclean.datasets import (
     class_conditional_noise,
@@ -367,3 +367,20 @@ def test_n_jobs_reaches_the_error_probabilities(monkeypatch):
     monkeypatch.setattr("hubclean._auto_rule.n_threads", noting)
     find_label_issues(labels, probs, n_jobs=1)
     assert asked == [1]
+
+
+def test_an_issue_names_another_class_even_where_the_model_repeats_the_label():
+    true, probs = draw(500, 4, 0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    error_model = fit_error_model(labels, probs)
+    likeliest, rows = probs.argmax(axis=1), np.arange(500)
+    issue = rows < 250
+    predicted = predictions(labels, probs, issue, error_model)
+    repeated = issue & (likeliest == labels)
+    assert repeated.sum() > 100
+    assert (predicted != labels)[issue].all()
+    np.testing.assert_array_equal(predicted[~repeated], likeliest[~repeated])
+    # The second likeliest class, for nearly all of these exact probabilities.
+    others = np.where(np.eye(4, dtype=bool)[labels], -1, probs).argmax(axis=1)
+    assert (predicted == others)[repeated].mean() > 0.8
+    np.testing.assert_array_equal(predictions(labels, probs, issue, None), likeliest)
