@@ -112,9 +112,9 @@ def test_a_shared_model_has_the_parameters_that_were_asked_for(memory, log):
 def test_error_probabilities_are_learned_once(memory, monkeypatch):
     learned = []
 
-    def learn(*given):
+    def learn(*given, **options):
         learned.append(len(given))
-        return learn_auto_rule(*given)
+        return learn_auto_rule(*given, **options)
 
     monkeypatch.setattr("hubclean._label_issues.learn_auto_rule", learn)
     tables = [
