@@ -1,7 +1,7 @@
 """Choose from the data which labels are issues. Arrays in, arrays out.
 
-It imports only `hubclean._noise_model`, `hubclean._class_profiles` and
-`hubclean._issue_engine`.
+It imports only `hubclean._noise_model`, `hubclean._class_profiles`,
+`hubclean._issue_engine` and `hubclean._threads`.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from hubclean._class_profiles import (
 )
 from hubclean._issue_engine import in_threads, n_threads, row_blocks
 from hubclean._noise_model import PAIR_PRIOR, NoiseModel, fit_noise_model
+from hubclean._threads import single_threaded_blas
 
 # Rows that models are fitted to; fewer where many classes make a row dear.
 _FIT_ROWS, _FEWEST_FIT_ROWS, _FIT_NUMBERS = 5000, 2000, 200_000
@@ -148,7 +149,8 @@ class ErrorModel:
                     others[block] += weight * other
 
         blocks = row_blocks(pred_probs, _BLOCK_BYTES)
-        in_threads(judge, blocks, n_threads(n_jobs, pred_probs.size))
+        with single_threaded_blas():
+            in_threads(judge, blocks, n_threads(n_jobs, pred_probs.size))
         return errors, others
 
 
@@ -355,11 +357,13 @@ def fit_error_model(labels, pred_probs):
         profiles = fit_class_profiles(*_sample(labels, pred_probs, enough))
     labels, pred_probs = _sample(labels, pred_probs)
     logits = profiles.logits(pred_probs)
-    models = [fit_noise_model(labels, logits, "uniform")]
+    kinds = ["uniform"]
     if n_classes > 2:
-        models.append(fit_noise_model(labels, logits, "runner_up"))
+        kinds.append("runner_up")
     if n_classes <= _MOST_PAIRED_CLASSES:
-        models.append(fit_noise_model(labels, logits, "pairs"))
+        kinds.append("pairs")
+    with single_threaded_blas():
+        models = [fit_noise_model(labels, logits, kind) for kind in kinds]
     beliefs = _beliefs({model.kind: model for model in models}, labels, logits)
     believed = [model for model in models if beliefs[model.kind][0] > 0.01]
     weights, odds = np.array([beliefs[model.kind] for model in believed]).T

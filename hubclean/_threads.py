@@ -4,6 +4,7 @@ It imports nothing from hubclean.
 """
 
 import contextlib
+import functools
 import sys
 import threading
 
@@ -38,13 +39,19 @@ def _limit(user_api, n_threads):
 
 
 class _Bound:
-    """A bound that all threads of this process share: BLAS, PyTorch, TensorFlow.
+    """A bound that all threads of this process share.
 
-    Folds that run in threads start and end in any order: the first one bounds, the
+    Tasks that run in threads start and end in any order: the first one bounds, the
     last one to leave puts everything back.
+
+    Parameters
+    ----------
+    *limits : callables
+        Each takes a number of threads and returns a context manager.
     """
 
-    def __init__(self):
+    def __init__(self, *limits):
+        self._limits = limits
         self._lock = threading.Lock()
         self._users = 0
         self._stack = None
@@ -54,9 +61,8 @@ class _Bound:
             self._users += 1
             if self._users == 1:
                 self._stack = contextlib.ExitStack()
-                self._stack.enter_context(_limit("blas", n_threads))
-                self._stack.enter_context(_limited_torch(n_threads))
-                _limit_tensorflow(n_threads)
+                for limit in self._limits:
+                    self._stack.enter_context(limit(n_threads))
 
     def leave(self):
         with self._lock:
@@ -64,8 +70,14 @@ class _Bound:
             if self._users == 0:
                 self._stack.close()
 
-
-_bound = _Bound()
+    @contextlib.contextmanager
+    def held(self, n_threads):
+        """Bound inside a ``with`` statement."""
+        self.take(n_threads)
+        try:
+            yield
+        finally:
+            self.leave()
 
 
 @contextlib.contextmanager
@@ -80,12 +92,24 @@ def limited_threads(n_threads):
     if n_threads is None:
         yield
         return
-    with _limit("openmp", n_threads):  # each thread has its own
-        _bound.take(n_threads)
-        try:
-            yield
-        finally:
-            _bound.leave()
+    # Each thread has its own of OpenMP.
+    with (
+        _limit("openmp", n_threads),
+        _blas.held(n_threads),
+        _frameworks.held(n_threads),
+    ):
+        yield
+
+
+def single_threaded_blas():
+    """Bound BLAS to the calling thread, for small products and for work in threads.
+
+    Returns
+    -------
+    bound : context manager
+        Shared with the folds that train meanwhile.
+    """
+    return _blas.held(1)
 
 
 @contextlib.contextmanager
@@ -102,11 +126,16 @@ def _limited_torch(n_threads):
         torch.set_num_threads(before)
 
 
-def _limit_tensorflow(n_threads):
+def _limited_tensorflow(n_threads):
     """TensorFlow takes a bound before its first operation, in a fresh worker."""
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
-        return
+        return contextlib.nullcontext()
     with contextlib.suppress(RuntimeError, AttributeError):
         tensorflow.config.threading.set_intra_op_parallelism_threads(n_threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(n_threads)
+    return contextlib.nullcontext()
+
+
+_blas = _Bound(functools.partial(_limit, "blas"))
+_frameworks = _Bound(_limited_torch, _limited_tensorflow)

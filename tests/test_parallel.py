@@ -22,7 +22,7 @@ from hubclean._progress import (
     share_of_bar,
     watched_counts,
 )
-from hubclean._threads import limited_threads
+from hubclean._threads import limited_threads, single_threaded_blas
 
 X, Y = rows()
 
@@ -100,6 +100,20 @@ def test_bounds_that_overlap_are_all_taken_back():
             thread.join()
             assert max(openmp_threads()) == 1
         assert most_threads() == before
+
+
+def test_blas_alone_is_bounded_and_shared_with_folds():
+    def blas():
+        return [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before, bound = blas(), single_threaded_blas()
+        assert max(before) == 2
+        bound.__enter__()
+        with limited_threads(1):  # a fold that trains for longer
+            bound.__exit__(None, None, None)
+            assert max(blas()) == 1
+        assert blas() == before
 
 
 def test_torch_threads_are_bounded_and_given_back():
