@@ -6,6 +6,8 @@ import platform
 import statistics
 from importlib.metadata import version
 
+from _markdown import markdown_row
+
 FIELDS = ("part", "contender", "turn", "seconds", "cpu", "value", "what", "settings")
 
 
@@ -111,10 +113,6 @@ def memory_table(record):
     for name, lines in rows.items():
         out.append(markdown_row([name, *(f"{float(x['value']):.0f}" for x in lines)]))
     return [*out, ""]
-
-
-def markdown_row(cells):
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def write_report(record, path):

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+from _markdown import markdown
 from detection import summary
 
 KEYS = ["dataset", "evidence", "noise", "level", "seed"]
@@ -33,16 +34,6 @@ def compared(results):
             "flagged / planted": ours["flagged"] / ours["planted"],
         }
     ).reset_index()
-
-
-def markdown(table):
-    """Markdown of a data frame, its index left out."""
-    lines = ["| " + " | ".join(map(str, table.columns)) + " |"]
-    lines.append("|" + "---|" * len(table.columns))
-    for row in table.itertuples(index=False):
-        cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in row]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def coverage(results):

@@ -25,7 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from _end_to_end_results import markdown_row
+from _markdown import markdown_row
 from end_to_end import (
     Clock,
     Problem,

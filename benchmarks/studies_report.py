@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
+from _markdown import markdown
 
 THEIRS, OURS, CORRECTED = "cleanlab default", "hubclean auto", "hubclean auto, auto"
 SWEEP = """# Noise sweep: accuracy after cleaning
@@ -91,17 +92,6 @@ average precision higher by {differences}. Single runs:
 """
 
 
-def markdown(table, digits=4):
-    """Markdown of a data frame, its index first."""
-    table = table.reset_index()
-    lines = ["| " + " | ".join(map(str, table.columns)) + " |"]
-    lines.append("|" + "---|" * len(table.columns))
-    for row in table.itertuples(index=False):
-        cells = [f"{v:.{digits}f}" if isinstance(v, float) else str(v) for v in row]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def listed(values):
     """Values with commas."""
     return ", ".join(map(str, sorted(set(values))))
@@ -126,10 +116,10 @@ def of_noise(noise, results):
     return OF_NOISE.format(
         title=noise.replace("_", " ").capitalize(),
         seeds=listed(results["seed"]),
-        accuracy=markdown(accuracy),
+        accuracy=markdown(accuracy.reset_index(), 4),
         ways="; ".join(ways),
         below="; ".join(below),
-        flagged=markdown(counts),
+        flagged=markdown(counts.reset_index(), 4),
     )
 
 
@@ -158,8 +148,8 @@ def prune(results):
     return PRUNE.format(
         rows=results["rows"].max(),
         seeds=listed(results["seed"]),
-        accuracy=markdown(accuracy.reset_index().set_index("noise")),
-        relabelled=markdown(counts.assign(right=right).set_index("noise"), 2),
+        accuracy=markdown(accuracy.reset_index(), 4),
+        relabelled=markdown(counts.assign(right=right), 2),
     )
 
 
@@ -186,13 +176,13 @@ def dynamics(results):
         rows=results["rows"].max(),
         epochs=results["epochs"].max(),
         seeds=listed(results["seed"]),
-        means=markdown(means, 3),
+        means=markdown(means.reset_index()),
         least=means["CPU / cv"].min(),
         most=means["CPU / cv"].max(),
         differences=", ".join(
             f"{by:+.4f} at {level:.0%}" for level, by in lead.items()
         ),
-        runs=markdown(runs, 3),
+        runs=markdown(runs.reset_index()),
     )
 
 

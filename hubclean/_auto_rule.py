@@ -237,15 +237,16 @@ class AutoRule:
         rng = np.random.default_rng(random_state)
         size = min(len(labels), _BOOTSTRAP_ROWS)
         shares = []
-        for _ in range(n_bootstrap):
-            rows = rng.integers(len(labels), size=size)
-            models = [
-                fit_noise_model(labels[rows], logits[rows], model.kind)
-                for model in self.error_model.models
-            ]
-            again = replace(self.error_model, models=tuple(models))
-            errors = again.error_probability(labels[rows], pred_probs[rows])
-            shares.append(errors.mean())
+        with single_threaded_blas():
+            for _ in range(n_bootstrap):
+                rows = rng.integers(len(labels), size=size)
+                models = [
+                    fit_noise_model(labels[rows], logits[rows], model.kind)
+                    for model in self.error_model.models
+                ]
+                again = replace(self.error_model, models=tuple(models))
+                errors = again.error_probability(labels[rows], pred_probs[rows])
+                shares.append(errors.mean())
         n_rows = len(self.mask)
         spread = n_rows * np.std(shares, ddof=1) * np.sqrt(size / len(labels))
         half = norm.ppf((1 + level) / 2) * spread
@@ -292,8 +293,8 @@ def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     [50, 120]
     """
     labels = np.asarray(labels)
-    fitted_to = _sample(labels, pred_probs)
-    error_model = fit_error_model(labels, pred_probs)
+    fitted_to, profiled = _samples(labels, pred_probs)
+    error_model = _fitted(fitted_to, profiled)
     errors = error_model.error_probability(labels, pred_probs, n_jobs=n_jobs)
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
     # rows are judged by that.
@@ -350,13 +351,14 @@ def fit_error_model(labels, pred_probs):
         The weighted models, fitted to at most 5,000 rows drawn with a fixed seed, and
         profiles, fitted to at most 100 rows for each class where that is more.
     """
-    n_classes = pred_probs.shape[1]
-    profiles = ClassProfiles()
-    if n_classes <= MOST_CLASSES:
-        enough = _PROFILE_ROWS * n_classes
-        profiles = fit_class_profiles(*_sample(labels, pred_probs, enough))
-    labels, pred_probs = _sample(labels, pred_probs)
-    logits = profiles.logits(pred_probs)
+    return _fitted(*_samples(labels, pred_probs))
+
+
+def _fitted(fitted_to, profiled):
+    """The error model of rows for the noise models, and rows for the profiles."""
+    profiles = fit_class_profiles(*profiled)
+    labels, pred_probs = fitted_to
+    logits, n_classes = profiles.logits(pred_probs), pred_probs.shape[1]
     kinds = ["uniform"]
     if n_classes > 2:
         kinds.append("runner_up")
@@ -370,11 +372,20 @@ def fit_error_model(labels, pred_probs):
     return ErrorModel(profiles, tuple(believed), weights / weights.sum(), odds)
 
 
-def _sample(labels, pred_probs, enough=0):
-    """Rows to fit to, the same ones for the same input; `enough` of them at least."""
+def _samples(labels, pred_probs):
+    """Rows to fit noise models to, and rows to fit profiles to."""
+    n_classes = pred_probs.shape[1]
+    size = min(max(_FIT_NUMBERS // n_classes, _FEWEST_FIT_ROWS), _FIT_ROWS)
+    fitted_to = _sample(labels, pred_probs, size)
+    enough = _PROFILE_ROWS * n_classes
+    if enough <= size or n_classes > MOST_CLASSES:
+        return fitted_to, fitted_to
+    return fitted_to, _sample(labels, pred_probs, enough)
+
+
+def _sample(labels, pred_probs, size):
+    """So many rows, the same ones for the same input."""
     labels = np.asarray(labels)
-    size = _FIT_NUMBERS // pred_probs.shape[1]
-    size = max(min(max(size, _FEWEST_FIT_ROWS), _FIT_ROWS), enough)
     if len(labels) <= size:
         return labels, np.asarray(pred_probs)
     rows = np.random.default_rng(_SAMPLE_SEED).choice(len(labels), size, replace=False)

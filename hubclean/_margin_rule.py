@@ -35,10 +35,7 @@ def profiled_margins(codes, training_proba, margins):
         the logits are those of `hubclean._class_profiles.ClassProfiles`.
     """
     trained = np.flatnonzero(~np.isnan(margins))
-    rows = trained
-    if len(rows) > _FIT_ROWS:
-        rng = np.random.default_rng(_SAMPLE_SEED)
-        rows = np.sort(rng.choice(rows, _FIT_ROWS, replace=False))
+    rows = np.sort(_drawn(trained))
     profiles = fit_class_profiles(codes[rows], training_proba[rows])
     if profiles.directions is None:
         return margins
@@ -84,10 +81,7 @@ def margin_cut(margins):
     >>> margin_cut(rng.normal(1, 2, 1000))
     0.0
     """
-    if len(margins) > _FIT_ROWS:
-        rng = np.random.default_rng(_SAMPLE_SEED)
-        margins = rng.choice(margins, _FIT_ROWS, replace=False)
-    margins = np.sort(margins)
+    margins = np.sort(_drawn(margins))
     if len(np.unique(margins)) < 4:
         return 0.0
     starts = np.quantile(margins, [0.02, 0.6])[:, np.newaxis]
@@ -105,3 +99,11 @@ def margin_cut(margins):
     if not 0 < n_issues < len(margins):
         return 0.0
     return float(min(0.0, (margins[n_issues - 1] + margins[n_issues]) / 2))
+
+
+def _drawn(values):
+    """At most `_FIT_ROWS` of the values, the same ones for the same input."""
+    if len(values) <= _FIT_ROWS:
+        return values
+    rng = np.random.default_rng(_SAMPLE_SEED)
+    return rng.choice(values, _FIT_ROWS, replace=False)

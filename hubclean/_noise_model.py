@@ -306,10 +306,10 @@ class _Fit:
 
     def _flow(self, noise, true):
         """P(given label of the row | true class), and its part of the gradient."""
-        rates = self.rates(noise)
-        flow = rates[self.labels]
         if self.kind == "runner_up":
             return self._flow_by_resemblance(noise, true)
+        rates = self.rates(noise)
+        flow = rates[self.labels]
 
         def finish(posterior, _):
             counts = self.given.T @ posterior

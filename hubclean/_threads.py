@@ -126,15 +126,16 @@ def _limited_torch(n_threads):
         torch.set_num_threads(before)
 
 
+@contextlib.contextmanager
 def _limited_tensorflow(n_threads):
     """TensorFlow takes a bound before its first operation, in a fresh worker."""
     tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
-        return contextlib.nullcontext()
-    with contextlib.suppress(RuntimeError, AttributeError):
-        tensorflow.config.threading.set_intra_op_parallelism_threads(n_threads)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(n_threads)
-    return contextlib.nullcontext()
+    if tensorflow is not None:
+        with contextlib.suppress(RuntimeError, AttributeError):
+            threading_of = tensorflow.config.threading
+            threading_of.set_intra_op_parallelism_threads(n_threads)
+            threading_of.set_inter_op_parallelism_threads(n_threads)
+    yield
 
 
 _blas = _Bound(functools.partial(_limit, "blas"))

@@ -29,6 +29,7 @@ class MarginRecorder:
         self.n_samples = n_samples
         self.epochs = []
         self.total = np.zeros((n_samples, n_classes), dtype=np.float32)
+        self.passes = np.zeros(n_samples, dtype=np.int32)
 
     def start_epoch(self):
         """Begin a new row of the history."""
@@ -39,6 +40,7 @@ class MarginRecorder:
         logits = logits.detach().float()
         self.epochs[-1][rows] = margins(logits, codes).cpu().numpy()
         self.total[rows] += torch.softmax(logits, dim=1).cpu().numpy()
+        self.passes[rows] += 1
 
     def history(self):
         """Margins, shape (n_epochs, n_samples); NaN where a row was not trained on."""
@@ -46,18 +48,15 @@ class MarginRecorder:
 
     def mean(self):
         """Mean over the epochs, shape (n_samples,); NaN for rows never trained on."""
-        total = np.nansum(self.history(), axis=0, dtype=np.float64)
-        return self._mean(total[:, np.newaxis])[:, 0]
+        history = self.history()
+        seen = (~np.isnan(history)).sum(0)
+        total = np.nansum(history, axis=0, dtype=np.float64)
+        return np.divide(total, seen, out=np.full(len(seen), np.nan), where=seen > 0)
 
     def mean_proba(self):
         """Mean probabilities, shape (n_samples, n_classes); NaN as in `mean`."""
-        return self._mean(self.total)
-
-    def _mean(self, total):
-        """Sums over the epochs that trained on a row, made means."""
-        seen = (~np.isnan(self.history())).sum(axis=0)[:, np.newaxis]
-        mean = np.full_like(total, np.nan)
-        return np.divide(total, seen, out=mean, where=seen > 0)
+        seen, mean = self.passes[:, np.newaxis], np.full_like(self.total, np.nan)
+        return np.divide(self.total, seen, out=mean, where=seen > 0)
 
 
 def margins(logits, codes):
