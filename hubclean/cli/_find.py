@@ -17,11 +17,10 @@ from hubclean.evidence import KINDS
 
 typer = require("typer", extra="cli", by="The command hubclean")
 
-_Filter = StrEnum("Filter", {name: name for name in RULE_NAMES})
-_Score = StrEnum("Score", {name: name for name in SCORE_NAMES})
-_Framework = StrEnum(
-    "Framework", {name: name for name in ("torch", "keras", "sklearn")}
-)
+_FRAMEWORKS = ("torch", "keras", "sklearn")
+_Filter = StrEnum("Filter", {k: k for k in RULE_NAMES})  # type: ignore[misc]
+_Score = StrEnum("Score", {k: k for k in SCORE_NAMES})  # type: ignore[misc]
+_Framework = StrEnum("Framework", {k: k for k in _FRAMEWORKS})  # type: ignore[misc]
 
 #: Parameters that change nothing about the result.
 _NOT_TOLD = ("memory", "n_jobs", "verbose")
@@ -178,7 +177,7 @@ def find(
         raise typer.Exit(3)
 
 
-find.__doc__ += "\n" + _EXAMPLE
+find.__doc__ = f"{find.__doc__}\n{_EXAMPLE}"
 
 
 def _optional(evidence, cache):

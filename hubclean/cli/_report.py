@@ -53,8 +53,9 @@ def report(
             "--issues FILE is needed for a folder or a table: the file that "
             "`hubclean find --issues FILE` wrote."
         )
+    provenance: dict = {}
     if issues is not None:
-        table, provenance = _stored_table(issues, data), {}
+        table = _stored_table(issues, data)
     else:
         hub = require("hubclean.hub", extra="hub", by="hubclean report")
         table, found = hub.read_label_issues(dataset, branch)

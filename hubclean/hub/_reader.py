@@ -14,7 +14,7 @@ from hubclean.hub._images import OTHER_MODE, decode_images
 _SCAN_ROWS = 512
 _SCAN_SECONDS = 30.0
 _NAMED_ROWS = 20
-_readers = weakref.WeakValueDictionary()
+_readers: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
 class TensorReader:

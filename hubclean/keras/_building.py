@@ -24,7 +24,7 @@ from hubclean.keras._targets import default_loss, plan_targets, probe_outputs
 
 _PROBED_ROWS = 8
 _WAITING, _WAITING_BYTES = 3, 1 << 26
-_used = weakref.WeakSet()
+_used: weakref.WeakSet = weakref.WeakSet()
 
 
 def build_network(classifier, sample):

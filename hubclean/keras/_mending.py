@@ -24,7 +24,7 @@ _SHARED = (
 )
 
 
-class _WithoutOldTags(type(ScikerasClassifier)):
+class _WithoutOldTags(type(ScikerasClassifier)):  # type: ignore[misc]
     """Hides scikeras's `_more_tags` from scikit-learn 1.6.
 
     It walks through ``type(estimator).mro()``, warns of every class that still has

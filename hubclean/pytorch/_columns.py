@@ -14,7 +14,7 @@ from scipy import sparse
 from hubclean._rows import is_lazy, n_rows
 from hubclean.exceptions import ParameterError
 
-_dataset_tokens = weakref.WeakKeyDictionary()
+_dataset_tokens: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 class ArrayRows:
