@@ -2,7 +2,7 @@
 
 import argparse
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from _settings import Table, load_images, plant, true_pred_probs
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
-from hubclean._label_correction import CORRECTIONS
+from hubclean._label_correction import CORRECTIONS, Correction
 from hubclean._label_issues import correctable, judge
+from hubclean._leave_one_out import ridge_pred_probs
 
 
 def overfitting_network(epochs, seed):
@@ -51,7 +52,8 @@ def noisy_problems(options, is_left):
         for level in options.levels:
             for noise in options.noises:
                 keys = (options.dataset, noise, level, seed)
-                if not is_left(keys):
+                again = level == 0 and noise != options.noises[0]  # no noise either
+                if again or not is_left(keys):
                     continue
                 labels, _ = plant(noise, y[rows], level, reference, seed)
                 probs = cross_val_predict(
@@ -81,6 +83,13 @@ class Problem:
         return self.labels != self.true
 
     @cached_property
+    def with_leave_one_out(self):
+        """The same rows; the mean of these and leave-one-out probabilities."""
+        n_classes = self.pred_probs.shape[1]
+        others = ridge_pred_probs(self.labels, self.X, n_classes)
+        return replace(self, pred_probs=(self.pred_probs + others) / 2)
+
+    @cached_property
     def found(self):
         """What hubclean's default finds, and all that its corrections need."""
         rule = {"filter_by": "auto", "score_by": "clean_probability"}
@@ -88,16 +97,21 @@ class Problem:
         return correctable(self.labels, self.pred_probs, judged, credible=True)
 
     def corrected(self, correction, fraction=0.0):
-        """Rows kept after a correction, and the labels of all rows."""
-        corrected = CORRECTIONS[correction](self.found, fraction)
-        labels = self.labels.copy()
-        labels[corrected.kept] = corrected.labels
-        return corrected.kept, labels
+        """Rows, labels and weights after a correction of hubclean."""
+        return CORRECTIONS[correction](self.found, fraction)
 
-    def accuracy(self, keep, labels, epochs, seed):
-        """Of a network trained on the rows kept, with these labels for all rows."""
+    def only(self, mask):
+        """Rows of a mask, with the given labels."""
+        kept = np.flatnonzero(mask)
+        return Correction(kept, self.labels[kept])
+
+    def accuracy(self, corrected, epochs, seed):
+        """Of a network trained on corrected rows."""
         final = overfitting_network(epochs, seed)
-        final.fit(self.X[keep], labels[keep])
+        weights = {}
+        if corrected.weights is not None:
+            weights["sample_weight"] = corrected.weights
+        final.fit(self.X[corrected.kept], corrected.labels, **weights)
         return final.score(*self.held_out)
 
 

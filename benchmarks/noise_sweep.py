@@ -2,7 +2,8 @@
 
 Run ``python benchmarks/noise_sweep.py``; table and figure go to docs/benchmarks. A
 network that overfits is trained on all rows, on what cleanlab's default keeps, on
-what hubclean keeps, with its corrections, and on the rows that are truly clean.
+what hubclean keeps, with its corrections and with a second kind of evidence, and on
+the rows that are truly clean.
 Settings that are in the table already are not run again.
 """
 
@@ -13,38 +14,59 @@ import pandas as pd
 from _settings import rounded
 from _study import draw_panels, run_study, study_options
 from cleanlab.filter import find_label_issues as cleanlab_issues
+from cleanlab.rank import get_label_quality_scores
+from sklearn.metrics import average_precision_score, f1_score
 
-COLUMNS = "dataset noise level seed kept rows planted flagged accuracy".split()
+COLUMNS = (
+    "dataset noise level seed kept rows planted flagged f1 average_precision accuracy"
+).split()
 LEVELS = [step / 100 for step in range(0, 50, 5)]
-WAYS = [
-    ("all rows",),
-    ("cleanlab default",),
-    ("hubclean auto",),
-    ("hubclean auto, relabel",),
-    ("hubclean auto, auto",),
-    ("truly clean rows",),
-]
-
-
-def cleaned(problem, way):
-    """Rows kept, labels and number flagged of a way of cleaning."""
-    labels = problem.labels
-    if way == "all rows":
-        return np.ones(len(labels), dtype=bool), labels, 0
-    if way == "truly clean rows":
-        return ~problem.wrong, labels, problem.wrong.sum()
-    if way == "cleanlab default":
-        issues = cleanlab_issues(labels, problem.pred_probs, n_jobs=1)
-        return ~issues, labels, issues.sum()
-    correction = way.partition(", ")[2] or "prune"
-    return *problem.corrected(correction), problem.found.is_label_issue.sum()
+#: Way -> correction, and whether leave-one-out probabilities count too.
+OURS = {
+    "hubclean auto": ("prune", False),
+    "hubclean auto, relabel": ("relabel", False),
+    "hubclean auto, auto without weights": ("auto", False),
+    "hubclean auto, soft_labels": ("soft_labels", False),
+    "hubclean auto, soft_labels, cv and leave_one_out": ("soft_labels", True),
+}
+WAYS = [(way,) for way in ("all rows", "cleanlab default", *OURS, "truly clean rows")]
 
 
 def line(problem, way, options, seed):
-    """Accuracy after a way of cleaning."""
-    kept, labels, n_flagged = cleaned(problem, *way)
-    accuracy = problem.accuracy(kept, labels, options.epochs, seed)
-    return len(labels), problem.wrong.sum(), n_flagged, rounded(accuracy)
+    """What a way of cleaning finds, and the accuracy after it."""
+    n_flagged, scores = 0, ("", "")
+    if way[0] == "all rows":
+        corrected = problem.only(np.ones(len(problem.labels), dtype=bool))
+    elif way[0] == "truly clean rows":
+        corrected, n_flagged = problem.only(~problem.wrong), problem.wrong.sum()
+    else:
+        corrected, issues, quality = cleaned(problem, way[0])
+        n_flagged, scores = issues.sum(), found(problem.wrong, issues, quality)
+    accuracy = problem.accuracy(corrected, options.epochs, seed)
+    counts = len(problem.labels), problem.wrong.sum(), n_flagged
+    return *counts, *scores, rounded(accuracy)
+
+
+def cleaned(problem, way):
+    """Correction, issues and label quality of cleanlab's or hubclean's default."""
+    if way == "cleanlab default":
+        judged = problem.labels, problem.pred_probs
+        issues = cleanlab_issues(*judged, n_jobs=1)
+        return problem.only(~issues), issues, get_label_quality_scores(*judged)
+    correction, both = OURS[way]
+    if both:
+        problem = problem.with_leave_one_out
+    result = problem.found
+    corrected = problem.corrected(correction)
+    return corrected, result.is_label_issue, result.label_quality
+
+
+def found(wrong, issues, quality):
+    """F1 and average precision; nothing to say where nothing is wrong."""
+    if not wrong.any():
+        return "", ""
+    f1, precision = f1_score(wrong, issues), average_precision_score(wrong, -quality)
+    return rounded(f1), rounded(precision)
 
 
 def summary(path):
@@ -53,7 +75,7 @@ def summary(path):
     return results.pivot_table(
         index=["noise", "level"],
         columns="kept",
-        values=["accuracy", "flagged"],
+        values=["accuracy", "flagged", "f1", "average_precision"],
         sort=False,
     ).round(3)
 

@@ -8,6 +8,7 @@ are in the table already are not run again.
 
 import sys
 
+import numpy as np
 import pandas as pd
 from _settings import rounded
 from _study import draw_panels, run_study, study_options
@@ -18,19 +19,21 @@ COLUMNS = (
 ).split()
 LEVELS = [0.0, 0.1, 0.2, 0.3, 0.45]
 WAYS = [("prune_fraction", step / 10) for step in range(11)]
-WAYS += [("relabel", ""), ("auto", "")]
+WAYS += [("relabel", ""), ("auto", ""), ("soft_labels", "")]
 
 
 def line(problem, way, options, seed):
     """Accuracy after a correction."""
     correction, fraction = way
-    kept, labels = problem.corrected(correction, fraction or 0.0)
-    moved = labels != problem.labels
-    right = moved & (labels == problem.true)
-    accuracy = problem.accuracy(kept, labels, options.epochs, seed)
+    corrected = problem.corrected(correction, fraction or 0.0)
+    accuracy = problem.accuracy(corrected, options.epochs, seed)
+    moved = corrected.labels != problem.labels[corrected.kept]
+    right = moved & (corrected.labels == problem.true[corrected.kept])
+    weights = np.ones(len(moved)) if corrected.weights is None else corrected.weights
     n_flagged = problem.found.is_label_issue.sum()
-    counts = len(labels), problem.wrong.sum(), n_flagged, moved.sum(), right.sum()
-    return *counts, rounded(accuracy)
+    counts = len(problem.labels), problem.wrong.sum(), n_flagged
+    moved, right = (f"{weights[rows].sum():.6g}" for rows in (moved, right))
+    return *counts, moved, right, rounded(accuracy)
 
 
 def summary(path):

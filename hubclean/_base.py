@@ -141,7 +141,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
     def _check_correction_by_margins(self):
         """Margins say that a label is wrong, not which one is right."""
         share = self.correction == "prune_fraction" and self.prune_fraction < 1
-        if share or self.correction == "relabel":
+        if share or self.correction in ("relabel", "soft_labels"):
             raise ParameterError(
                 f"{type(self).__name__}: evidence='dynamics' finds wrong labels but "
                 "not the right ones; `correction` must be 'prune' or 'weight', or "
@@ -228,15 +228,14 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
                 stacklevel=5,
             )
 
-    def _correct(self, given, judgement):
-        """What the next training gets: rows, labels, perhaps weights."""
-        found = correctable(
-            given.codes,
-            self.pred_probs_,
-            judgement,
-            credible=self.correction == "auto",
-        )
-        return CORRECTIONS[self.correction](found, self.prune_fraction)
+    def _correct(self, given, judgement, *, weighted=False):
+        """What the next training gets: rows, labels, weights where it takes them."""
+        how = self.correction
+        if how == "auto" and weighted and self.pred_probs_ is not None:
+            how = "soft_labels"
+        credible = how in ("auto", "soft_labels")
+        found = correctable(given.codes, self.pred_probs_, judgement, credible=credible)
+        return CORRECTIONS[how](found, self.prune_fraction)
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

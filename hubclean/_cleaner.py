@@ -15,6 +15,7 @@ from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, require
 from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
+from hubclean._label_correction import WEIGHTED
 from hubclean._label_issues import (
     COLUMNS,
     labels_like,
@@ -120,11 +121,13 @@ class HubLabelCleaner(
         What is done to the issues: ``"prune_fraction"``, see `prune_fraction`;
         ``"prune"``, all are left out; ``"relabel"``, those that are confidently of
         another class (their probability reaches its class threshold) get its label,
-        the others are left out; ``"auto"``, every row, issue or not, keeps its
-        label where that is right with a probability of at least 0.8, gets the
-        predicted one where that is, and is left out otherwise; ``"weight"``, all rows
-        stay and an issue weighs as much as its label is probable, for estimators that
-        take ``sample_weight``.
+        the others are left out; ``"weight"``, all rows stay and an issue weighs as
+        much as its label is probable; ``"soft_labels"``, every row, issue or not,
+        is trained on with every label that it may have, weighted by how probable
+        each is; ``"auto"``, soft labels for an estimator whose ``fit`` takes
+        ``sample_weight``, which the last two need, and for another one every row keeps
+        its label where that is right with a probability of at least 0.8, gets the
+        predicted one where that is, and is left out otherwise.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.
@@ -214,10 +217,13 @@ class HubLabelCleaner(
             If rows, labels, the estimator or a parameter cannot be used; before any
             training.
         """
-        if self.correction == "weight":
-            check_weight_parameter(self._classifier(), by=type(self).__name__)
+        if self.correction in WEIGHTED:
+            check_weight_parameter(
+                self._classifier(), self.correction, by=type(self).__name__
+            )
         given, judgement, generator = self._find_issues(X, y, fit_params)
-        correction = self._correct(given, judgement)
+        weighted = weight_parameter(given.classifier) is not None
+        correction = self._correct(given, judgement, weighted=weighted)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
         if self._rule is None:

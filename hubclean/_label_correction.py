@@ -1,4 +1,4 @@
-"""What is done to the flagged rows: pruned, relabelled, or given less weight.
+"""What is done to the flagged rows: pruned, relabelled, or given weights.
 
 Arrays in, arrays out. It imports nothing from hubclean.
 """
@@ -9,6 +9,10 @@ import numpy as np
 
 # On noisy Fashion-MNIST 0.8 was as good as 0.9 or better (docs/benchmarks).
 _CREDIBLE = 0.8
+# What the out-of-sample probabilities count for in a soft label, and the share of a
+# label that is too small to train on (docs/decisions.md).
+_OUT_OF_SAMPLE, _LEAST_SHARE = 0.35, 0.15
+_BLOCK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Correction:
     Attributes
     ----------
     kept : ndarray of int, shape (n_kept,)
-        Positions of the rows that stay, ascending.
+        Positions of the rows that stay, ascending; a row with several labels is there
+        once for each.
     labels : ndarray of int, shape (n_kept,)
         Their labels, coded like the given ones.
     weights : ndarray of float, shape (n_kept,), or None
@@ -47,6 +52,8 @@ class Found:
     given_right, predicted_right : ndarray of float, shape (n_samples,), or None
         Probability that the given, and the predicted, label is the true one; NaN where
         a row was not judged, None where nothing is known.
+    pred_probs : ndarray of float, shape (n_samples, n_classes), or None
+        Out-of-sample probabilities; only rows that were judged are looked at.
     """
 
     labels: np.ndarray
@@ -56,6 +63,7 @@ class Found:
     is_confident: np.ndarray
     given_right: np.ndarray | None = None
     predicted_right: np.ndarray | None = None
+    pred_probs: np.ndarray | None = None
 
     def worst_first(self):
         """Positions of the issues, the lowest quality first."""
@@ -142,12 +150,85 @@ def weight(found, prune_fraction=1.0):
     return Correction(np.arange(len(found.labels)), np.array(found.labels), weights)
 
 
-#: Name -> function of the findings and the prune fraction.
+def soft_labels(found, prune_fraction=1.0):
+    """Give every row the labels that it may have, weighted by their probability.
+
+    Of a row's weight, 0.65 is divided between the given and the predicted label as
+    they are probable, and 0.35 among all classes as the out-of-sample probabilities
+    say [1]_: a model that never saw the label of the row teaches the final one [2]_.
+    Shares under 0.15 are left out; the weights of a row sum to 1.
+
+    Parameters
+    ----------
+    found : Found
+        With `given_right`, `predicted_right` and `pred_probs`.
+    prune_fraction : float
+        Not looked at.
+
+    Returns
+    -------
+    correction : Correction
+        A row is there once for each of its labels.
+
+    References
+    ----------
+    .. [1] Reed, Lee, Anguelov, Szegedy, Erhan, Rabinovich, "Training deep neural
+       networks on noisy labels with bootstrapping", ICLR 2015 workshop, eq. 6.
+    .. [2] Dao, Kamath, Syrgkanis, Mackey, "Knowledge distillation as semiparametric
+       inference", ICLR 2021, section 4: the teacher is cross-fitted.
+
+    Examples
+    --------
+    >>> found = Found(
+    ...     labels=np.array([0, 1]), predicted=np.array([0, 0]),
+    ...     is_label_issue=np.array([False, True]), label_quality=np.array([1, 0.25]),
+    ...     is_confident=np.ones(2, bool), given_right=np.array([1, 0.25]),
+    ...     predicted_right=np.array([1, 0.75]),
+    ...     pred_probs=np.array([[1.0, 0.0], [0.75, 0.25]]))
+    >>> soft = soft_labels(found)
+    >>> soft.kept.tolist(), soft.labels.tolist(), soft.weights.tolist()
+    ([0, 1, 1], [0, 0, 1], [1.0, 0.75, 0.25])
+    """
+    parts = [
+        _soft_labels_of(found, slice(start, start + _BLOCK_ROWS))
+        for start in range(0, len(found.labels), _BLOCK_ROWS)
+    ]
+    kept, labels, weights = map(np.concatenate, zip(*parts, strict=True))
+    for best, k in _best_rows(found, np.setdiff1d(found.labels, labels)):
+        place = np.searchsorted(kept, best)
+        kept, labels = np.insert(kept, place, best), np.insert(labels, place, k)
+        weights = np.insert(weights, place, 1.0)
+    return Correction(kept, labels, weights)
+
+
+def _soft_labels_of(found, block):
+    """Rows, labels and weights of some rows, by row and then by label."""
+    given, predicted = found.labels[block], found.predicted[block]
+    rows = np.arange(len(given))
+    unjudged = np.isnan(found.given_right[block])
+    right = np.where(unjudged, 1.0, found.given_right[block])
+    other = np.where(unjudged | (given == predicted), 0, found.predicted_right[block])
+    either = np.maximum(right + other, 1e-300)
+    shares = _OUT_OF_SAMPLE * np.asarray(found.pred_probs[block], dtype=np.float64)
+    shares[unjudged] = 0
+    shares[rows, given] += (1 - _OUT_OF_SAMPLE) * right / either
+    shares[rows, predicted] += (1 - _OUT_OF_SAMPLE) * other / either
+    shares[shares < _LEAST_SHARE] = 0
+    shares /= shares.sum(axis=1, keepdims=True)
+    kept, labels = np.nonzero(shares)
+    return kept + block.start, labels, shares[kept, labels]
+
+
+#: Corrections that give weights, for estimators that take them.
+WEIGHTED = ("weight", "soft_labels")
+#: Name -> function of the findings and the prune fraction. Where weights are taken,
+#: ``"auto"`` is ``"soft_labels"``.
 CORRECTIONS = {
     "prune_fraction": prune_share,
     "prune": prune,
     "relabel": relabel,
     "auto": most_credible,
+    "soft_labels": soft_labels,
     "weight": weight,
 }
 
@@ -162,10 +243,15 @@ def _apply(found, pruned, relabelled):
     keep = np.ones(len(corrected), dtype=bool)
     keep[pruned] = False
     corrected[relabelled] = found.predicted[relabelled]
-    rank = np.where(np.isnan(found.label_quality), np.inf, found.label_quality)
-    for k in np.setdiff1d(found.labels, corrected[keep]):
-        members = np.flatnonzero(found.labels == k)
-        best = members[np.argmax(rank[members])]
+    for best, k in _best_rows(found, np.setdiff1d(found.labels, corrected[keep])):
         keep[best], corrected[best] = True, k
     kept = np.flatnonzero(keep)
     return Correction(kept, corrected[kept])
+
+
+def _best_rows(found, classes):
+    """Row of the highest quality of each class, and the class."""
+    rank = np.where(np.isnan(found.label_quality), np.inf, found.label_quality)
+    for k in classes:
+        members = np.flatnonzero(found.labels == k)
+        yield members[np.argmax(rank[members])], k

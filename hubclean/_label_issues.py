@@ -166,7 +166,8 @@ def correctable(codes, pred_probs, judgement, *, credible=False):
     judgement : Judgement
         What `judge` or `judge_margins` found.
     credible : bool, default=False
-        Work out how probable given and predicted labels are, where that is known.
+        Work out how probable given and predicted labels are, where there are
+        probabilities.
 
     Returns
     -------
@@ -179,16 +180,17 @@ def correctable(codes, pred_probs, judgement, *, credible=False):
         confident = confident_predictions(
             pred_probs, predicted, judgement.rule.thresholds
         )
-    if credible and judgement.errors is not None:
+    if credible and pred_probs is not None:
         judged = np.flatnonzero(~np.isnan(judgement.label_quality))
-        given_right, predicted_right = np.full((2, len(codes)), np.nan)
-        given_right[judged] = 1 - judgement.errors.error_probability
-        model = judgement.errors.error_model
         everything = len(judged) == len(codes)  # spares a copy of the probabilities
-        predicted_right[judged] = model.class_probability(
-            codes[judged],
-            pred_probs if everything else pred_probs[judged],
-            predicted[judged],
+        seen_probs = pred_probs if everything else pred_probs[judged]
+        errors = judgement.errors
+        if errors is None:  # another rule and score were asked for
+            errors = learn_auto_rule(codes[judged], seen_probs)
+        given_right, predicted_right = np.full((2, len(codes)), np.nan)
+        given_right[judged] = 1 - errors.error_probability
+        predicted_right[judged] = errors.error_model.class_probability(
+            codes[judged], seen_probs, predicted[judged]
         )
     return Found(
         labels=codes,
@@ -198,6 +200,7 @@ def correctable(codes, pred_probs, judgement, *, credible=False):
         is_confident=confident,
         given_right=given_right,
         predicted_right=predicted_right,
+        pred_probs=pred_probs,
     )
 
 

@@ -6,6 +6,7 @@ It imports inwards only.
 import pandas as pd
 
 from hubclean._base import LabelIssueFinder
+from hubclean._label_correction import WEIGHTED
 from hubclean._rows import take_rows
 from hubclean.exceptions import ParameterError
 
@@ -41,8 +42,10 @@ class LabelCleaningSampler(LabelIssueFinder):
     threshold : float, default=None
         Label quality in [0, 1] under which a row is an issue; None leaves it to
         `filter_by`.
-    correction : {"prune_fraction", "prune", "relabel"}, default="prune_fraction"
-        What is done to the issues, as for `HubLabelCleaner`.
+    correction : {"prune_fraction", "prune", "relabel", "auto"}, \
+default="prune_fraction"
+        What is done to the issues, as for `HubLabelCleaner` with an estimator that
+        takes no weights.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that is dropped, in
         [0, 1]; the rest is relabelled.
@@ -102,11 +105,11 @@ class LabelCleaningSampler(LabelIssueFinder):
 
     def _resample(self, X, y, fit_params):
         """Judge every label; returns the rows of X and the corrected labels."""
-        if self.correction == "weight":
+        if self.correction in WEIGHTED:
             raise ParameterError(
                 f"{type(self).__name__}: `correction` must be 'prune_fraction', "
-                "'prune' or 'relabel'; a sampler gives rows back, not weights. Use "
-                "HubLabelCleaner(correction='weight')."
+                "'prune', 'relabel' or 'auto'; a sampler gives rows back, not weights. "
+                f"Use HubLabelCleaner(correction={self.correction!r})."
             )
         given, judgement, _ = self._find_issues(X, y, fit_params)
         correction = self._correct(given, judgement)

@@ -397,7 +397,7 @@ def weight_parameter(estimator):
     return "sample_weight" if takes else None
 
 
-def check_weight_parameter(estimator, *, by):
+def check_weight_parameter(estimator, correction, *, by):
     """Check that an estimator takes weights, before anything is trained.
 
     Raises
@@ -407,9 +407,9 @@ def check_weight_parameter(estimator, *, by):
     """
     if weight_parameter(estimator) is None:
         raise ParameterError(
-            f"{by}: correction='weight' needs an estimator whose `fit` takes "
+            f"{by}: correction={correction!r} needs an estimator whose `fit` takes "
             f"`sample_weight`; {type(estimator).__name__} does not. Use "
-            "correction='prune' or 'relabel'."
+            "correction='auto', 'prune' or 'relabel'."
         )
 
 

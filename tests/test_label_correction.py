@@ -10,10 +10,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from hubclean import HubLabelCleaner, LabelCleaningSampler
+from hubclean import HubLabelCleaner, LabelCleaningSampler, _label_correction
 from hubclean._label_correction import CORRECTIONS, Found
+from hubclean._label_issues import correctable, judge
 from hubclean.exceptions import ParameterError
 
+DEFAULTS = {"filter_by": "auto", "score_by": "clean_probability"}
 FOUND = Found(
     labels=np.array([0, 0, 0, 1, 1, 1]),
     predicted=np.array([0, 1, 1, 1, 0, 1]),
@@ -55,9 +57,13 @@ def test_no_class_vanishes(name):
         is_label_issue=np.array([False, False, False, True, True]),
         label_quality=np.array([0.9, 0.9, 0.9, 0.2, 0.4]),
         is_confident=np.ones(5, dtype=bool),
+        given_right=np.array([1.0, 1.0, 1.0, 0.0, 0.1]),
+        predicted_right=np.array([1.0, 1.0, 1.0, 1.0, 0.9]),
+        pred_probs=np.eye(2)[np.zeros(5, dtype=int)],
     )
     correction = CORRECTIONS[name](found, 1.0)
     assert set(correction.labels) == {0, 1}
+    assert np.all(np.diff(correction.kept) >= 0)
     if name != "weight":
         assert correction.kept[correction.labels == 1].tolist() == [4]
 
@@ -75,6 +81,58 @@ def test_auto_takes_the_label_that_is_probably_right():
     # Nothing known of the probabilities: as for "relabel".
     blind = CORRECTIONS["auto"](FOUND, 1.0)
     np.testing.assert_array_equal(blind.kept, CORRECTIONS["relabel"](FOUND, 1.0).kept)
+
+
+SOFT = dataclasses.replace(
+    FOUND,
+    given_right=np.array([1.0, 0.1, 0.5, 0.9, 0.0, np.nan]),
+    predicted_right=np.array([1.0, 0.3, 0.5, 0.9, 1.0, np.nan]),
+    pred_probs=np.array(
+        [[1.0, 0.0], [0.2, 0.8], [0.5, 0.5], [0.4, 0.6], [0.9, 0.1], [np.nan, np.nan]]
+    ),
+)
+
+
+def test_soft_labels_by_hand(monkeypatch):
+    soft = CORRECTIONS["soft_labels"](SOFT)
+    # Row 0 is sure; 1 has a quarter of 0.65 and a fifth of 0.35 on the given label; the
+    # other label of 3 has 0.14, that of 4 has 0.035, too little; 5 was not judged.
+    assert soft.kept.tolist() == [0, 1, 1, 2, 2, 3, 4, 5]
+    assert soft.labels.tolist() == [0, 0, 1, 0, 1, 1, 0, 1]
+    expected = [1, 0.2325, 0.7675, 0.5, 0.5, 1, 1, 1]
+    np.testing.assert_allclose(soft.weights, expected)
+    monkeypatch.setattr(_label_correction, "_BLOCK_ROWS", 4)
+    in_blocks = CORRECTIONS["soft_labels"](SOFT)
+    for name in ("kept", "labels", "weights"):
+        np.testing.assert_array_equal(getattr(in_blocks, name), getattr(soft, name))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 12])
+def test_soft_labels_of_any_probabilities(n_classes):
+    rng = np.random.default_rng(n_classes)
+    n = 500
+    labels = rng.integers(n_classes, size=n)
+    predicted = rng.integers(n_classes, size=n)
+    right = rng.dirichlet(np.full(3, 0.3), size=n)
+    found = Found(
+        labels,
+        predicted,
+        rng.random(n) < 0.3,
+        rng.random(n),
+        np.ones(n, dtype=bool),
+        right[:, 0],
+        np.where(labels == predicted, right[:, 0], right[:, 1]),
+        rng.dirichlet(np.full(n_classes, 0.3), size=n),
+    )
+    soft = CORRECTIONS["soft_labels"](found)
+    np.testing.assert_allclose(np.bincount(soft.kept, soft.weights, n), 1)
+    assert soft.weights.min() > 0.14
+    assert len(set(zip(soft.kept, soft.labels, strict=True))) == len(soft.kept)
+    # A label that is probably right, and predicted, is the heaviest of its row.
+    sure = np.flatnonzero((labels == predicted) & (found.pred_probs.max(axis=1) < 0.6))
+    order = np.argsort(soft.weights, kind="stable")
+    heaviest = dict(zip(soft.kept[order], soft.labels[order], strict=True))
+    assert [heaviest[row] for row in sure] == labels[sure].tolist()
 
 
 def final_fit(X, given, correction, estimator=None, **fit_params):
@@ -116,6 +174,52 @@ def test_weights_reach_the_final_model(small):
         assert cleaner.score(X, true) > 0.9
 
 
+def test_soft_labels_reach_the_final_model(small):
+    X, given, true, _ = small
+    weights = np.random.default_rng(0).uniform(0.5, 2, 400)
+    cleaner = final_fit(X, given, "soft_labels", sample_weight=weights)
+    found = correctable(
+        given,
+        cleaner.pred_probs_,
+        judge(given, cleaner.pred_probs_, **DEFAULTS),
+        credible=True,
+    )
+    soft = CORRECTIONS["soft_labels"](found)
+    assert len(soft.kept) > 400
+    expected = LogisticRegression()
+    expected.fit(X[soft.kept], soft.labels, soft.weights * weights[soft.kept])
+    np.testing.assert_allclose(
+        cleaner.predict_proba(X), expected.predict_proba(X), rtol=1e-5
+    )
+    assert cleaner.score(X, true) > 0.9
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"filter_by": "both", "score_by": "self_confidence"}]
+)
+def test_auto_is_soft_labels_where_weights_are_taken(small, other):
+    X, given, _, _ = small
+    models = {
+        name: HubLabelCleaner(
+            GaussianNB(), correction=name, random_state=0, **other
+        ).fit(X, given)
+        for name in ("auto", "soft_labels", "prune")
+    }
+    told = {name: model.predict_proba(X) for name, model in models.items()}
+    np.testing.assert_array_equal(told["auto"], told["soft_labels"])
+    assert not np.allclose(told["auto"], told["prune"])
+    # Neighbours take no weights: as the sampler, which gives rows back.
+    settings = {"correction": "auto", "random_state": 0, **other}
+    neighbours = HubLabelCleaner(KNeighborsClassifier(), **settings).fit(X, given)
+    sampler = LabelCleaningSampler(KNeighborsClassifier(), **settings)
+    kept, labels = sampler.fit_resample(X, given)
+    assert len(kept) < len(X)
+    np.testing.assert_array_equal(
+        neighbours.predict_proba(X),
+        KNeighborsClassifier().fit(kept, labels).predict_proba(X),
+    )
+
+
 def test_relabelling_where_the_evidence_is_strong(digits):
     X, given, true, wrong = digits
     sampler = LabelCleaningSampler(
@@ -137,5 +241,8 @@ def test_what_corrections_cannot_be(small):
         ParameterError, match="takes `sample_weight`; KNeighborsClassifier does not"
     ):
         final_fit(X, given, "weight", KNeighborsClassifier())
-    with pytest.raises(ParameterError, match="a sampler gives rows back, not weights"):
-        LabelCleaningSampler(GaussianNB(), correction="weight").fit(X, given)
+    with pytest.raises(ParameterError, match="correction='soft_labels' needs an est"):
+        final_fit(X, given, "soft_labels", KNeighborsClassifier())
+    for name in ("weight", "soft_labels"):
+        with pytest.raises(ParameterError, match="gives rows back, not weights"):
+            LabelCleaningSampler(GaussianNB(), correction=name).fit(X, given)
