@@ -334,6 +334,20 @@ def test_weights_of_rows_and_classes_count(rows):
     assert (heavy.predict(X) == 0).mean() > 0.9
 
 
+def test_soft_labels_are_the_correction_of_its_own_accord(rows):
+    X, y = rows
+    mixed = np.where(np.arange(90) % 7, y, (y + 1) % 3)
+    told = []
+    for correction in ("auto", "soft_labels", "prune"):
+        cleaner = HubLabelCleaner(
+            quick(small()), correction=correction, cv=3, random_state=0
+        )
+        told.append(cleaner.fit(X, mixed).predict_proba(X))
+        assert cleaner.score(X, y) > 0.9
+    np.testing.assert_array_equal(told[0], told[1])
+    assert not np.allclose(told[0], told[2])
+
+
 def test_networks_of_earlier_fits_are_freed_and_the_users_own_live_on(rows):
     X, y = rows
     own = small(optimizer="sgd", loss="sparse_categorical_crossentropy")

@@ -80,6 +80,27 @@ def test_it_is_reproducible_and_changes_nothing(noisy):
     assert (np.random.get_state()[1] == state).all()
 
 
+def test_soft_labels_read_a_row_once_for_each_label(make):
+    pixels, labels, _ = coloured_images()
+    brighter = np.random.default_rng(1).integers(-50, 51, (96, 1, 1, 1))
+    pixels = (pixels + brighter).clip(0, 255).astype(np.uint8)
+    path = make({"images": [encode(image) for image in pixels], "labels": labels})
+    source, rows = hub.open(path), []
+    settings = {"correction": "auto", "random_state": 0}
+
+    class Counting(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            rows.append(len(X))
+            return super().fit(X, y, sample_weight)
+
+    counting = make_pipeline(FunctionTransformer(flatten), Counting(C=0.1))
+    lazy = HubLabelCleaner(counting, **settings).fit(source.X, source.y)
+    arrays = HubLabelCleaner(counting, **settings).fit(pixels, labels)
+    assert rows[5] == rows[11] > 96
+    probs = arrays.predict_proba(pixels)
+    np.testing.assert_allclose(lazy.predict_proba(source.X), probs, rtol=1e-6)
+
+
 def test_it_equals_the_cleaner_on_arrays(noisy):
     pixels, _, labels = coloured_images()
     table = hub.clean_labels(noisy, model(), verbose=False)
