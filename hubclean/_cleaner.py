@@ -32,6 +32,7 @@ from hubclean._validation import (
     check_rows,
     check_weight_parameter,
     code_labels,
+    takes_weights,
     weight_parameter,
 )
 
@@ -222,7 +223,7 @@ class HubLabelCleaner(
                 self._classifier(), self.correction, by=type(self).__name__
             )
         given, judgement, generator = self._find_issues(X, y, fit_params)
-        weighted = weight_parameter(given.classifier) is not None
+        weighted = takes_weights(given.classifier)
         correction = self._correct(given, judgement, weighted=weighted)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule

@@ -12,7 +12,7 @@ _CREDIBLE = 0.8
 # What the out-of-sample probabilities count for in a soft label, and the share of a
 # label that is too small to train on (docs/decisions.md).
 _OUT_OF_SAMPLE, _LEAST_SHARE = 0.35, 0.15
-_BLOCK_ROWS = 1 << 16
+_BLOCK_NUMBERS = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -189,9 +189,10 @@ def soft_labels(found, prune_fraction=1.0):
     >>> soft.kept.tolist(), soft.labels.tolist(), soft.weights.tolist()
     ([0, 1, 1], [0, 0, 1], [1.0, 0.75, 0.25])
     """
+    block = max(1, _BLOCK_NUMBERS // found.pred_probs.shape[1])
     parts = [
-        _soft_labels_of(found, slice(start, start + _BLOCK_ROWS))
-        for start in range(0, len(found.labels), _BLOCK_ROWS)
+        _soft_labels_of(found, slice(start, start + block))
+        for start in range(0, len(found.labels), block)
     ]
     kept, labels, weights = map(np.concatenate, zip(*parts, strict=True))
     for best, k in _best_rows(found, np.setdiff1d(found.labels, labels)):

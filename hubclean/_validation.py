@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
@@ -395,6 +396,29 @@ def weight_parameter(estimator):
         return None if name is None else f"{estimator.steps[-1][0]}__{name}"
     takes = has_fit_parameter(estimator, "sample_weight")
     return "sample_weight" if takes else None
+
+
+def takes_weights(estimator):
+    """Whether rows can be weighed, by the classifiers inside an ensemble too.
+
+    Examples
+    --------
+    >>> from sklearn.calibration import CalibratedClassifierCV
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> takes_weights(CalibratedClassifierCV(KNeighborsClassifier()))
+    False
+    """
+    if isinstance(estimator, Pipeline):
+        return takes_weights(estimator[-1])
+    if not has_fit_parameter(estimator, "sample_weight"):
+        return False
+    inside = estimator.get_params(deep=False).values()
+    # An ensemble hands weights on by that name, which a pipeline does not know.
+    return all(
+        not isinstance(one, Pipeline) and takes_weights(one)
+        for one in inside
+        if isinstance(one, BaseEstimator)
+    )
 
 
 def check_weight_parameter(estimator, correction, *, by):

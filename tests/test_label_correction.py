@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -13,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from hubclean import HubLabelCleaner, LabelCleaningSampler, _label_correction
 from hubclean._label_correction import CORRECTIONS, Found
 from hubclean._label_issues import correctable, judge
+from hubclean._validation import takes_weights
 from hubclean.exceptions import ParameterError
 
 DEFAULTS = {"filter_by": "auto", "score_by": "clean_probability"}
@@ -101,7 +104,7 @@ def test_soft_labels_by_hand(monkeypatch):
     assert soft.labels.tolist() == [0, 0, 1, 0, 1, 1, 0, 1]
     expected = [1, 0.2325, 0.7675, 0.5, 0.5, 1, 1, 1]
     np.testing.assert_allclose(soft.weights, expected)
-    monkeypatch.setattr(_label_correction, "_BLOCK_ROWS", 4)
+    monkeypatch.setattr(_label_correction, "_BLOCK_NUMBERS", 8)
     in_blocks = CORRECTIONS["soft_labels"](SOFT)
     for name in ("kept", "labels", "weights"):
         np.testing.assert_array_equal(getattr(in_blocks, name), getattr(soft, name))
@@ -137,7 +140,9 @@ def test_soft_labels_of_any_probabilities(n_classes):
 
 def final_fit(X, given, correction, estimator=None, **fit_params):
     cleaner = HubLabelCleaner(
-        estimator or LogisticRegression(), correction=correction, random_state=0
+        LogisticRegression() if estimator is None else estimator,
+        correction=correction,
+        random_state=0,
     )
     return cleaner.fit(X, given, **fit_params)
 
@@ -218,6 +223,25 @@ def test_auto_is_soft_labels_where_weights_are_taken(small, other):
         neighbours.predict_proba(X),
         KNeighborsClassifier().fit(kept, labels).predict_proba(X),
     )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "takes"),
+    [
+        (GaussianNB(), True),
+        (KNeighborsClassifier(), False),
+        (make_pipeline(StandardScaler(), GaussianNB()), True),
+        (BaggingClassifier(GaussianNB()), True),
+        (BaggingClassifier(KNeighborsClassifier()), False),
+        (BaggingClassifier(make_pipeline(GaussianNB())), False),
+        (AdaBoostClassifier(), True),
+        (GridSearchCV(GaussianNB(), {}), False),
+    ],
+)
+def test_auto_asks_the_estimators_inside_too(small, estimator, takes):
+    X, given, true, _ = small
+    assert takes_weights(estimator) == takes
+    assert final_fit(X, given, "auto", estimator).score(X, true) > 0.8
 
 
 def test_relabelling_where_the_evidence_is_strong(digits):
