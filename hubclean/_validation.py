@@ -437,6 +437,39 @@ def check_weight_parameter(estimator, correction, *, by):
         )
 
 
+def check_sample_weight(weights, n_samples, *, by):
+    """One finite number of at least 0 for each row, as an array.
+
+    Raises
+    ------
+    ParameterError
+        If there are not as many, or one cannot be a weight.
+
+    Examples
+    --------
+    >>> check_sample_weight([1, 0.5], 2, by="example")
+    array([1. , 0.5])
+    """
+    got = type(weights).__name__
+    try:
+        checked = np.asarray(weights, dtype=np.float64)
+        got += f" of shape {checked.shape}"
+    except (TypeError, ValueError):
+        checked = np.empty(0)
+    if checked.shape != (n_samples,):
+        raise ParameterError(
+            f"{by}: `sample_weight` must hold a number for each of the {n_samples} "
+            f"rows; got {got}. Pass an array of shape ({n_samples},)."
+        )
+    bad = np.flatnonzero(~(checked >= 0) | np.isinf(checked))
+    if len(bad):
+        raise ParameterError(
+            f"{by}: `sample_weight` must be finite and at least 0; got "
+            f"{checked[bad[0]]} in row {bad[0]}. Leave such rows out."
+        )
+    return checked
+
+
 def check_rows(X, *, by):
     """Make the rows of X indexable.
 

@@ -14,6 +14,7 @@ from skorch.callbacks import EarlyStopping, LRScheduler  # noqa: E402
 from skorch.dataset import ValidSplit  # noqa: E402
 from torch import nn  # noqa: E402
 
+from hubclean import HubLabelCleaner  # noqa: E402
 from hubclean import pytorch as hp  # noqa: E402
 from hubclean.exceptions import (  # noqa: E402
     EstimatorError,
@@ -59,6 +60,15 @@ class Hidden(nn.Module):
 
     def forward(self, x):
         return self.body(x)
+
+
+class Probabilities(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = linear()
+
+    def forward(self, x):
+        return torch.softmax(self.body(x), 1)
 
 
 class TestModules:
@@ -467,6 +477,86 @@ class FakeDevice:
 
     def __str__(self):
         return "fake"
+
+
+class TestWeights:
+    """Of whole batches, so that rows left out change no other batch."""
+
+    def whole(self, **params):
+        settings = {"optimizer": torch.optim.SGD, "lr": 0.1, "batch_size": -1}
+        return net(module=linear, **{**settings, "epochs": 20, **params})
+
+    def test_a_weight_counts_rows(self, table):
+        X, y = table
+        counts = np.arange(160) % 3
+        weighted = self.whole().fit(X, y, counts).predict_proba(X)
+        again = self.whole().fit(np.repeat(X, counts, 0), np.repeat(y, counts))
+        np.testing.assert_allclose(weighted, again.predict_proba(X), atol=1e-5)
+        plain, ones = (
+            self.whole().fit(X, y, weights).predict_proba(X)
+            for weights in (None, np.full(160, 7))
+        )
+        np.testing.assert_allclose(ones, plain, atol=1e-5)
+        assert abs(weighted - plain).max() > 1e-3
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"iterator_train__num_workers": 2},
+            {"read_threads": 2},
+            {"criterion": nn.NLLLoss, "module": Probabilities},
+        ],
+    )
+    def test_they_reach_the_loss_by_every_way(self, table, other):
+        X, y = table
+        counts = np.arange(160) % 3
+        expected = net(module=linear, batch_size=50).fit(X, y, counts)
+        fitted = net(module=linear, batch_size=50).set_params(**other)
+        fitted.fit(X, y, sample_weight=counts)
+        np.testing.assert_allclose(
+            fitted.predict_proba(X), expected.predict_proba(X), atol=1e-4
+        )
+
+    def test_validation_data_and_more_training(self, table):
+        X, y = table
+        none = np.where(y == 2, 0.0, 1.0)
+        split = self.whole(train_split=ValidSplit(5)).fit(X, y, none)
+        assert "valid_loss" in split.history[-1]
+        before = split.predict_proba(X)[:, 2].mean()
+        split.partial_fit(X, y, sample_weight=none)
+        assert split.predict_proba(X)[:, 2].mean() < before
+
+    @pytest.mark.parametrize(
+        ("weights", "message"),
+        [
+            (np.ones(3), r"each of the 160 rows; got ndarray of shape \(3,\)"),
+            (["heavy"] * 160, "each of the 160 rows; got list. Pass"),
+            (np.r_[np.ones(159), -1], "at least 0; got -1.0 in row 159"),
+            (np.r_[np.ones(159), np.nan], "finite and at least 0; got nan in row 159"),
+        ],
+    )
+    def test_what_cannot_be_weights(self, table, weights, message):
+        with pytest.raises(ParameterError, match=message):
+            net(module=linear).fit(*table, weights)
+
+    def test_a_loss_that_has_no_rows(self, table):
+        class Mean(nn.Module):
+            def forward(self, logits, codes):
+                return nn.functional.cross_entropy(logits, codes)
+
+        fitted = net(module=linear, criterion=Mean).fit(*table)
+        with pytest.raises(ParameterError, match="needs a loss for every row; .* Mean"):
+            fitted.fit(*table, np.ones(160))
+
+    def test_the_cleaner_trains_on_soft_labels(self, table):
+        X, y = table
+        given = np.where(np.arange(160) % 8, y, (y + 1) % 3)
+        told = []
+        for correction in ("auto", "soft_labels", "prune"):
+            cleaner = HubLabelCleaner(linear(), correction=correction, random_state=0)
+            told.append(cleaner.fit(X.astype(np.float32), given).predict_proba(X))
+        np.testing.assert_array_equal(told[0], told[1])
+        assert not np.allclose(told[0], told[2])
 
 
 @pytest.mark.parametrize("module", [Hidden(8), lambda: Hidden(8)])

@@ -21,15 +21,18 @@ class Batch(tuple):
     ----------
     rows : ndarray of int, shape (n,)
         Positions in the training data.
+    weights : Tensor of shape (n,), or None
+        What each row counts for; None where all count the same.
     """
 
-    def __new__(cls, inputs, codes, rows):
+    def __new__(cls, inputs, codes, rows, weights=None):
         batch = super().__new__(cls, (inputs, codes))
         batch.rows = rows
+        batch.weights = weights
         return batch
 
     def __getnewargs__(self):
-        return (self[0], self[1], self.rows)
+        return (self[0], self[1], self.rows, self.weights)
 
 
 class BatchDataset(torch.utils.data.Dataset):
@@ -48,10 +51,16 @@ class BatchDataset(torch.utils.data.Dataset):
         batch alone, so it is the same for any number of workers.
     resize : int or None
         Side of the squares that images of differing sizes are brought to.
+
+    Attributes
+    ----------
+    weights : Tensor of shape (n_samples,), or None
+        What each row counts for; None where all count the same.
     """
 
     def __init__(self, rows, codes=None, transform=None, seed=0, resize=None):
         self.rows = rows
+        self.weights = None
         codes = np.zeros(len(rows), dtype=np.int64) if codes is None else codes
         self.codes = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.int64))
         self.transform = transform
@@ -86,7 +95,8 @@ class BatchDataset(torch.utils.data.Dataset):
             draw = zlib.crc32(indices.tobytes(), self.epoch) + (self.seed << 32)
             with Randomness(draw):
                 inputs = transformed(rows, self.transform)
-        return Batch(inputs, self.codes[indices], indices)
+        weights = None if self.weights is None else self.weights[indices]
+        return Batch(inputs, self.codes[indices], indices, weights)
 
 
 def as_batch(rows, resize=None):

@@ -77,7 +77,7 @@ class TrainingLoop(NeuralNetClassifier):
         codes = codes.to(self.device_, non_blocking=True)
         with self.randomness_:
             output = self.infer(inputs, **fit_params)
-        loss = self.get_loss(output, codes, X=inputs, training=True)
+        loss = self._training_loss(output, codes, batch)
         if not math.isfinite(loss.item()):
             raise TrainingError(self._no_number(loss.item()))
         self._scaled(loss).backward()
@@ -147,6 +147,23 @@ class TrainingLoop(NeuralNetClassifier):
         if isinstance(self.criterion_, nn.NLLLoss):
             logits = torch.log_softmax(logits, 1)
         return self.criterion_(logits, y_true)
+
+    def _training_loss(self, output, codes, batch):
+        """Loss of a batch; the weighted mean of its rows' where they have weights."""
+        if batch.weights is None:
+            return self.get_loss(output, codes, X=batch[0], training=True)
+        weights = batch.weights.to(self.device_)
+        with _every_row(self.criterion_):
+            losses = self.get_loss(output, codes, X=batch[0], training=True)
+        if losses.shape != weights.shape:
+            raise ParameterError(
+                "skorch: `sample_weight` needs a loss for every row; with "
+                f"reduction='none' {type(self.criterion_).__name__} gave the shape "
+                f"{tuple(losses.shape)} for {len(weights)} rows. Use one of torch's "
+                "losses, or train without weights."
+            )
+        total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+        return (losses * weights).sum() / total
 
     def _logits(self, output):
         """Logits, which are the logarithms of probabilities where those came."""
@@ -235,6 +252,20 @@ class TrainingLoop(NeuralNetClassifier):
 
     def __setstate__(self, state):
         self.__dict__.update(state)
+
+
+@contextlib.contextmanager
+def _every_row(criterion):
+    """Let a loss give that of every row, where it can."""
+    reduction = getattr(criterion, "reduction", None)
+    if reduction is None:
+        yield
+        return
+    criterion.reduction = "none"
+    try:
+        yield
+    finally:
+        criterion.reduction = reduction
 
 
 def one_cycle(n_steps, peak):

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 
 from hubclean._out_of_sample import draw_seed, random_generator
-from hubclean._validation import check_labels, code_labels
+from hubclean._validation import check_labels, check_sample_weight, code_labels
 from hubclean.exceptions import (
     EstimatorError,
     LabelsError,
@@ -132,7 +132,7 @@ class TorchClassifier(TrainingLoop):
         else:
             super().__setattr__(name, value)
 
-    def fit(self, X=None, y=None, *, evaluate=None, **fit_params):
+    def fit(self, X=None, y=None, sample_weight=None, *, evaluate=None, **fit_params):
         """Train a network with fresh weights.
 
         Parameters
@@ -142,6 +142,9 @@ class TorchClassifier(TrainingLoop):
         y : array-like of shape (n_samples,) or None
             Labels; None takes them from a source, or a dataset of (input, label)
             pairs.
+        sample_weight : array-like of shape (n_samples,) or None
+            What each row counts for in the loss of its batch, at least 0; None means
+            all count the same.
         evaluate : rows like X or None
             Held-out rows to predict while training: see ``evaluated_proba_``.
         **fit_params : dict
@@ -167,7 +170,7 @@ class TorchClassifier(TrainingLoop):
             )
         self._start()
         rows, labels = self._rows_and_labels(self.dataset if X is None else X, y)
-        self._fit_rows(rows, labels, None, evaluate, fit_params)
+        self._fit_rows(rows, labels, None, sample_weight, evaluate, fit_params)
         return self
 
     def _start(self):
@@ -179,24 +182,40 @@ class TorchClassifier(TrainingLoop):
         self.randomness_ = Randomness(self.seed_)
         self.device_ = choose_device(self.device, self.fold)
 
-    def _fit_rows(self, rows, labels, classes, evaluate, fit_params):
+    def _fit_rows(self, rows, labels, classes, sample_weight, evaluate, fit_params):
         """Make the network for these rows, and train it."""
         self._learn_classes(labels if classes is None else classes)
-        dataset = self.get_dataset(
-            rows, code_labels(labels, self.classes_, by="skorch")
-        )
+        dataset = self._training_data(rows, labels, sample_weight)
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self.tried_rows_ = self._some_rows(rows)
             self.initialize()
             del self.tried_rows_
             self._train(dataset, evaluate, fit_params)
 
-    def partial_fit(self, X, y=None, classes=None, *, evaluate=None, **fit_params):
-        """Go on training, with the weights as they are.
+    def _training_data(self, rows, labels, sample_weight):
+        """Rows, codes and weights to train on."""
+        codes = code_labels(labels, self.classes_, by="skorch")
+        dataset = self.get_dataset(rows, codes)
+        if sample_weight is not None:
+            weights = check_sample_weight(sample_weight, len(rows), by="skorch")
+            dataset.weights = torch.from_numpy(weights.astype(np.float32))
+        return dataset
+
+    def partial_fit(
+        self,
+        X,
+        y=None,
+        classes=None,
+        sample_weight=None,
+        *,
+        evaluate=None,
+        **fit_params,
+    ):
+        """Go on training, with the network as it is.
 
         Parameters
         ----------
-        X, y, evaluate, **fit_params
+        X, y, sample_weight, evaluate, **fit_params
             As in `fit`.
         classes : array-like or None
             All labels there will be; used by the first call only.
@@ -209,12 +228,10 @@ class TorchClassifier(TrainingLoop):
         if not self.initialized_:
             self._start()
             rows, labels = self._rows_and_labels(X, y)
-            self._fit_rows(rows, labels, classes, evaluate, fit_params)
+            self._fit_rows(rows, labels, classes, sample_weight, evaluate, fit_params)
             return self
         rows, labels = self._rows_and_labels(X, y)
-        dataset = self.get_dataset(
-            rows, code_labels(labels, self.classes_, by="skorch")
-        )
+        dataset = self._training_data(rows, labels, sample_weight)
         with thread_count(self.num_threads), device_seed(self.device_, self.seed_):
             self._train(dataset, evaluate, fit_params)
         return self
