@@ -12,7 +12,7 @@ from _settings import Table, load_images, plant, true_pred_probs
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
-from hubclean._label_correction import CORRECTIONS, Correction
+from hubclean._label_correction import Correction, correct
 from hubclean._label_issues import correctable, judge
 from hubclean._leave_one_out import ridge_pred_probs
 
@@ -96,9 +96,9 @@ class Problem:
         judged = judge(self.labels, self.pred_probs, **rule)
         return correctable(self.labels, self.pred_probs, judged, credible=True)
 
-    def corrected(self, correction, fraction=0.0):
+    def corrected(self, correction, fraction=0.0, *, weighted=False):
         """Rows, labels and weights after a correction of hubclean."""
-        return CORRECTIONS[correction](self.found, fraction)
+        return correct(self.found, correction, fraction, weighted=weighted)
 
     def only(self, mask):
         """Rows of a mask, with the given labels."""
@@ -167,11 +167,12 @@ def draw_panels(path, xlabel, plot):
 
     results = pd.read_csv(path)
     noises = list(results["noise"].unique())
-    figure = Figure((5 * len(noises), 4), layout="constrained")
-    panels = figure.subplots(1, len(noises), sharey=True, squeeze=False)[0]
+    figure = Figure((5 * len(noises), 5), layout="constrained")
+    panels = figure.subplots(1, len(noises), squeeze=False)[0]
     for axes, noise in zip(panels, noises, strict=True):
         plot(axes, results[results["noise"] == noise])
         axes.set(title=noise.replace("_", " "), xlabel=xlabel)
     panels[0].set_ylabel("test accuracy")
-    panels[0].legend(fontsize="small")
+    named = panels[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=3, fontsize="small")
     figure.savefig(Path(path).with_suffix(".png"), dpi=120)

@@ -21,15 +21,19 @@ COLUMNS = (
     "dataset noise level seed kept rows planted flagged f1 average_precision accuracy"
 ).split()
 LEVELS = [step / 100 for step in range(0, 50, 5)]
-#: Way -> correction, and whether leave-one-out probabilities count too.
-OURS = {
+#: Way -> correction, and whether leave-one-out probabilities count too. The network
+#: takes weights, but for "without".
+FINDERS = {
+    "cleanlab default": ("cleanlab", False),
+    "cleanlab default, cv and leave_one_out": ("cleanlab", True),
     "hubclean auto": ("prune", False),
     "hubclean auto, relabel": ("relabel", False),
-    "hubclean auto, auto without weights": ("auto", False),
     "hubclean auto, soft_labels": ("soft_labels", False),
-    "hubclean auto, soft_labels, cv and leave_one_out": ("soft_labels", True),
+    "hubclean auto, auto without weights": ("auto", False),
+    "hubclean auto, auto": ("auto", False),
+    "hubclean auto, auto, cv and leave_one_out": ("auto", True),
 }
-WAYS = [(way,) for way in ("all rows", "cleanlab default", *OURS, "truly clean rows")]
+WAYS = [(way,) for way in ("all rows", *FINDERS, "truly clean rows")]
 
 
 def line(problem, way, options, seed):
@@ -49,15 +53,16 @@ def line(problem, way, options, seed):
 
 def cleaned(problem, way):
     """Correction, issues and label quality of cleanlab's or hubclean's default."""
-    if way == "cleanlab default":
+    correction, both = FINDERS[way]
+    if both:
+        problem = problem.with_leave_one_out
+    if correction == "cleanlab":
         judged = problem.labels, problem.pred_probs
         issues = cleanlab_issues(*judged, n_jobs=1)
         return problem.only(~issues), issues, get_label_quality_scores(*judged)
-    correction, both = OURS[way]
-    if both:
-        problem = problem.with_leave_one_out
     result = problem.found
-    corrected = problem.corrected(correction)
+    weighted = not way.endswith("without weights")
+    corrected = problem.corrected(correction, weighted=weighted)
     return corrected, result.is_label_issue, result.label_quality
 
 
@@ -86,7 +91,12 @@ def draw(path):
 
 
 def plot(axes, results):
-    """Mean of the seeds, and their spread, for every way of cleaning."""
+    """Mean of the seeds, and their spread, for every way of cleaning.
+
+    Without cleaning the network falls out of the picture.
+    """
+    cleaned = results[results["kept"] != "all rows"]
+    axes.set_ylim(cleaned["accuracy"].min() - 0.01, cleaned["accuracy"].max() + 0.005)
     for name, of_way in results.groupby("kept", sort=False):
         by_level = of_way.groupby("level")["accuracy"].agg(["mean", "std"])
         spread = by_level["std"].fillna(0)  # of one seed

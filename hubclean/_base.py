@@ -24,7 +24,7 @@ from hubclean._compat import (
 )
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import open_cache
-from hubclean._label_correction import CORRECTIONS
+from hubclean._label_correction import CORRECTIONS, correct
 from hubclean._label_issues import (
     RULE_NAMES,
     SCORE_NAMES,
@@ -230,12 +230,9 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
 
     def _correct(self, given, judgement, *, weighted=False):
         """What the next training gets: rows, labels, weights where it takes them."""
-        how = self.correction
-        if how == "auto" and weighted and self.pred_probs_ is not None:
-            how = "soft_labels"
-        credible = how in ("auto", "soft_labels")
+        credible = self.correction in ("auto", "soft_labels")
         found = correctable(given.codes, self.pred_probs_, judgement, credible=credible)
-        return CORRECTIONS[how](found, self.prune_fraction)
+        return correct(found, self.correction, self.prune_fraction, weighted=weighted)
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

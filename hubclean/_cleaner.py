@@ -126,9 +126,10 @@ class HubLabelCleaner(
         much as its label is probable; ``"soft_labels"``, every row, issue or not,
         is trained on with every label that it may have, weighted by how probable
         each is; ``"auto"``, soft labels for an estimator whose ``fit`` takes
-        ``sample_weight``, which the last two need, and for another one every row keeps
-        its label where that is right with a probability of at least 0.8, gets the
-        predicted one where that is, and is left out otherwise.
+        ``sample_weight``, which the last two need, unless more than 30 % of the labels
+        seem wrong: then, and for another estimator, every row keeps its label where
+        that is right with a probability of at least 0.8, gets the predicted one where
+        that is, and is left out otherwise.
     prune_fraction : float, default=1.0
         Share of the issues, those with the lowest quality, that the final clone is
         trained without, in [0, 1]; the rest is relabelled.

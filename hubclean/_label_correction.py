@@ -13,6 +13,8 @@ _CREDIBLE = 0.8
 # label that is too small to train on (docs/decisions.md).
 _OUT_OF_SAMPLE, _LEAST_SHARE = 0.35, 0.15
 _BLOCK_NUMBERS = 1 << 21
+# Where more of the labels are wrong, doubtful ones are better left out.
+_MOST_WRONG = 0.3
 
 
 @dataclass(frozen=True)
@@ -222,8 +224,7 @@ def _soft_labels_of(found, block):
 
 #: Corrections that give weights, for estimators that take them.
 WEIGHTED = ("weight", "soft_labels")
-#: Name -> function of the findings and the prune fraction. Where weights are taken,
-#: ``"auto"`` is ``"soft_labels"``.
+#: Name -> function of the findings and the prune fraction.
 CORRECTIONS = {
     "prune_fraction": prune_share,
     "prune": prune,
@@ -232,6 +233,33 @@ CORRECTIONS = {
     "soft_labels": soft_labels,
     "weight": weight,
 }
+
+
+def correct(found, correction, prune_fraction=1.0, *, weighted):
+    """Correct the labels.
+
+    Parameters
+    ----------
+    found : Found
+        What is known of every row.
+    correction : str
+        One of `CORRECTIONS`. Where weights are taken and at most 30 % of the labels are
+        expected to be wrong, ``"auto"`` is ``"soft_labels"``.
+    prune_fraction : float
+        For ``"prune_fraction"``.
+    weighted : bool
+        Whether the next training takes weights.
+
+    Returns
+    -------
+    correction : Correction
+        Rows, labels and perhaps weights.
+    """
+    if correction == "auto" and weighted and found.given_right is not None:
+        expected = 1 - np.nanmean(found.given_right)
+        if expected <= _MOST_WRONG:
+            correction = "soft_labels"
+    return CORRECTIONS[correction](found, prune_fraction)
 
 
 def _apply(found, pruned, relabelled):

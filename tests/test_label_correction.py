@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hubclean import HubLabelCleaner, LabelCleaningSampler, _label_correction
-from hubclean._label_correction import CORRECTIONS, Found
+from hubclean._label_correction import CORRECTIONS, Found, correct
 from hubclean._label_issues import correctable, judge
 from hubclean._validation import takes_weights
 from hubclean.exceptions import ParameterError
@@ -177,6 +177,18 @@ def test_weights_reach_the_final_model(small):
             cleaner.predict_proba(X), expected.predict_proba(X), rtol=1e-5
         )
         assert cleaner.score(X, true) > 0.9
+
+
+def test_auto_leaves_doubtful_rows_out_where_most_are_wrong():
+    few = dataclasses.replace(
+        SOFT, given_right=np.array([1.0, 0.1, 0.9, 0.9, 0.9, np.nan])
+    )
+    for found, expected in ((few, "soft_labels"), (SOFT, "auto")):
+        corrected = correct(found, "auto", weighted=True)
+        alike = CORRECTIONS[expected](found)
+        np.testing.assert_array_equal(corrected.kept, alike.kept)
+        assert (corrected.weights is None) == (alike.weights is None)
+        assert correct(found, "auto", weighted=False).weights is None
 
 
 def test_soft_labels_reach_the_final_model(small):
