@@ -29,9 +29,9 @@ out-of-sample probabilities; those "cv and leave_one_out" by the mean of these a
 of the default rule; "relabel", "soft_labels" and "auto" are its corrections of these
 names. Where the estimator takes weights, as this one does, "auto" is "soft_labels" as
 long as at most 30 % of the labels seem wrong; otherwise it is "auto without weights".
-The constants of the corrections were set on other seeds (1001 to 1003). So was the 30 %,
-after an earlier run of this table had shown that soft labels lose above it. Rows of
-another seed are other draws from the same images.
+The constants of the corrections were set on other seeds (1001 to 1003). So was the
+30 %, after an earlier run of this table had shown that soft labels lose above it. Rows
+of another seed are other draws from the same images.
 
 ![Accuracy against the share of wrong labels](noise_sweep.png)
 {noises}
