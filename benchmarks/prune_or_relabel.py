@@ -53,11 +53,14 @@ def draw(path):
 
 
 def plot(axes, results):
-    """Mean of the seeds for every level."""
+    """Mean of the seeds for every level, which has its colour in all panels."""
+    from matplotlib import colormaps
+
     shares = results[results["correction"] == "prune_fraction"]
     for level, of_level in shares.groupby("level"):
         means = of_level.groupby("prune_fraction")["accuracy"].mean()
-        axes.plot(means.index, means, marker="o", label=f"{level:.0%} wrong")
+        colour = colormaps["plasma"](1.8 * level)
+        axes.plot(means.index, means, "o-", color=colour, label=f"{level:.0%} wrong")
 
 
 def main(arguments=None):
