@@ -36,17 +36,46 @@ def data_file(folder, name):
 
 def load_images(name, folder, rows, seed):
     """Flat images in [0, 1] and true labels: seeded rows of the training set."""
-    if name == "digits":
-        digits = load_digits()
-        X, y = digits.data / 16, digits.target
-    else:
-        with np.load(data_file(folder, "fashion_mnist.npz")) as stored:
-            X, y = stored["X_train"].reshape(-1, 784) / 255, stored["y_train"]
-    kept = np.random.default_rng(seed).permutation(len(y))[:rows]
-    X, y = X[kept], y[kept].astype(np.int64)
+    images = _digits() if name == "digits" else _fashion_mnist(folder, "train")
+    X, y = _shuffled(images, seed, rows)
     if X.shape[1] > 100:
         X = PCA(60, random_state=0).fit_transform(X)
     return X, y
+
+
+def load_split(name, folder, rows, seed):
+    """Rows to learn from, and 10,000 (at most half) others to test on, with labels.
+
+    Both are seeded rows of the training set. Where 10,000 would not be left of it, the
+    rows to test on are those of the test set.
+    """
+    if name != "digits" and rows > 50_000:
+        X, y = _shuffled(_fashion_mnist(folder, "train"), seed, rows)
+        X_test, y_test = _fashion_mnist(folder, "test")
+        components = PCA(60, random_state=0).fit(X)
+        X, X_test = components.transform(X), components.transform(X_test)
+        return (X, y), (X_test, y_test)
+    X, y = load_images(name, folder, None, seed)
+    n_train = len(y) - min(len(y) // 2, 10_000)
+    train, test = slice(0, min(rows, n_train)), slice(n_train, None)
+    return (X[train], y[train]), (X[test], y[test])
+
+
+def _digits():
+    digits = load_digits()
+    return digits.data / 16, digits.target
+
+
+def _fashion_mnist(folder, part):
+    with np.load(data_file(folder, "fashion_mnist.npz")) as stored:
+        X, y = stored[f"X_{part}"], stored[f"y_{part}"]
+    return X.reshape(-1, 784) / 255, y.astype(np.int64)
+
+
+def _shuffled(images, seed, rows):
+    X, y = images
+    kept = np.random.default_rng(seed).permutation(len(y))[:rows]
+    return X[kept], y[kept]
 
 
 def true_pred_probs(X, y, seed):

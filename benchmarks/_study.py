@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _settings import Table, load_images, plant, true_pred_probs
+from _settings import Table, load_split, plant, true_pred_probs
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
@@ -45,26 +45,25 @@ def noisy_problems(options, is_left):
         Rows to learn from and to test on.
     """
     for seed in options.seeds:
-        X, y = load_images(options.dataset, options.data, None, seed)
-        rows = slice(0, min(options.rows, len(y) // 2))
-        test = slice(-min(len(y) // 2, 10_000), None)
-        reference = true_pred_probs(X[rows], y[rows], seed)
+        (X, y), held_out = load_split(options.dataset, options.data, options.rows, seed)
+        reference = None
+        if "instance_dependent" in options.noises:
+            reference = true_pred_probs(X, y, seed)
         for level in options.levels:
             for noise in options.noises:
                 keys = (options.dataset, noise, level, seed)
                 again = level == 0 and noise != options.noises[0]  # no noise either
                 if again or not is_left(keys):
                     continue
-                labels, _ = plant(noise, y[rows], level, reference, seed)
+                labels, _ = plant(noise, y, level, reference, seed)
                 probs = cross_val_predict(
                     fold_network(options.fold_epochs, seed),
-                    X[rows],
+                    X,
                     labels,
                     cv=StratifiedKFold(5, shuffle=True, random_state=seed),
                     method="predict_proba",
                 )
-                held_out = (X[test], y[test])
-                yield keys, Problem(X[rows], y[rows], labels, probs, held_out)
+                yield keys, Problem(X, y, labels, probs, held_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +128,7 @@ def study_options(description, out, **defaults):
     parser.add_argument("--noises", nargs="+", default=noises)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--fold-epochs", type=int, default=15)
+    parser.add_argument("--ways", nargs="+", help="first words of a line; else all")
     parser.add_argument("--quick", action="store_true", help="a smoke run")
     return parser
 
@@ -151,8 +151,10 @@ def run_study(study, options):
     warnings.filterwarnings("ignore")  # networks that stop before they converge
     table = Table(options.out, study.COLUMNS, n_keys=4 + len(study.WAYS[0]))
 
+    ways = [way for way in study.WAYS if way[0] in (options.ways or [way[0]])]
+
     def left(keys):
-        return [way for way in study.WAYS if not table.has(*keys, *way)]
+        return [way for way in ways if not table.has(*keys, *way)]
 
     for keys, problem in noisy_problems(options, left):
         for way in left(keys):

@@ -220,7 +220,7 @@ def _train(tasks, n_jobs, bar):
     """Train the folds through joblib, in this process where one runs at a time."""
     on_cluster = _is_cluster() and n_jobs != 1 and len(tasks) > 0
     at_a_time = min(joblib.effective_n_jobs(n_jobs), len(tasks))
-    if at_a_time <= 1 and not on_cluster:  # a cluster of one worker is one all the same
+    if at_a_time <= 1 and not on_cluster:  # one fold goes to a cluster too
         for task in tasks:
             yield task, _run(task)
         return
