@@ -3,6 +3,7 @@
 It imports inwards only.
 """
 
+import inspect
 import warnings
 from numbers import Integral, Real
 
@@ -121,7 +122,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         generator = random_generator(self.random_state)
         kind = as_evidence(self.evidence, by=given.by)
         if hasattr(kind, "gives_margins"):
-            self._check_correction_by_margins()
+            self._check_parameters_of_margins()
         evidence = kind.collect(given, generator)
         judgement = self._judge(given.codes, evidence)
         check_features(self, given.X, reset=True)
@@ -138,12 +139,22 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         )
         return given, judgement, generator
 
-    def _check_correction_by_margins(self):
-        """Margins say that a label is wrong, not which one is right."""
+    def _check_parameters_of_margins(self):
+        """Margins say that a label is wrong, not which one is right, nor how likely."""
+        by = type(self).__name__
+        for name in ("filter_by", "score_by"):
+            default = inspect.signature(type(self)).parameters[name].default
+            if getattr(self, name) != default:
+                raise ParameterError(
+                    f"{by}: evidence='dynamics' gives margins of rows that were "
+                    f"trained on, and `{name}` is for probabilities out of sample; it "
+                    f"must be left at {default!r}. Got {getattr(self, name)!r}. Use "
+                    "`threshold`, or evidence='cv'."
+                )
         share = self.correction == "prune_fraction" and self.prune_fraction < 1
         if share or self.correction in ("relabel", "soft_labels"):
             raise ParameterError(
-                f"{type(self).__name__}: evidence='dynamics' finds wrong labels but "
+                f"{by}: evidence='dynamics' finds wrong labels but "
                 "not the right ones; `correction` must be 'prune' or 'weight', or "
                 f"prune_fraction 1. Got correction={self.correction!r} and "
                 f"prune_fraction={self.prune_fraction}."

@@ -13,7 +13,8 @@ from hubclean._labels_version import labels_version
 from hubclean.cli._console import say
 from hubclean.exceptions import DatasetError
 
-_TABLES = {".csv": ",", ".tsv": "\t", ".parquet": None, ".pq": None}
+_PARQUET = (".parquet", ".pq")
+_TABLES = {".csv": ",", ".tsv": "\t", **dict.fromkeys(_PARQUET)}
 _SIDE = 96  # pixels of an image where those of a folder differ in size
 
 
@@ -82,7 +83,7 @@ def kind_of_dataset(dataset):
     return "folder" if class_folders(path) else "hub"
 
 
-def open_data(dataset, *, images, labels, target, branch=None, size=None):
+def open_data(dataset, *, images, labels, target, branch=None, size=None, dropped=()):
     """Open DATASET for finding and for reporting.
 
     Parameters
@@ -97,14 +98,19 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None):
         Branch of a Hub dataset.
     size : int, default=None
         Pixels high and wide of an image of a folder.
+    dropped : sequence of str, default=()
+        Columns of a table that are shown, but not learned from.
 
     Returns
     -------
     data : Data
     """
     kind = kind_of_dataset(dataset)
+    if dropped and kind != "table":
+        typer = require("typer", extra="cli", by="The command hubclean")
+        raise typer.BadParameter(f"--drop is for tables; {dataset} is none.")
     if kind == "table":
-        return _open_table(Path(dataset), target)
+        return _open_table(Path(dataset), target, dropped)
     if kind == "folder":
         return _open_folder(dataset, size)
     hub = require("hubclean.hub", extra="hub", by="hubclean find")
@@ -127,8 +133,15 @@ def _open_folder(dataset, size):
                 source.version, source)  # fmt: skip
 
 
+def check_table_format(path):
+    """Refuse a Parquet file where the package that reads and writes it is missing."""
+    if Path(path).suffix.lower() in _PARQUET:
+        require("pyarrow", extra="parquet", by=f"The file {path}")
+
+
 def read_table(path):
     """Whole data frame of a CSV, TSV or Parquet file."""
+    check_table_format(path)
     separator = _TABLES[path.suffix.lower()]
     try:
         if separator is None:
@@ -141,6 +154,7 @@ def read_table(path):
 def write_table(frame, path):
     """Write a data frame in the format that the name of the file tells."""
     path = Path(path)
+    check_table_format(path)
     separator = _TABLES.get(path.suffix.lower(), ",")
     partial = path.with_name(path.name + ".partial")
     try:
@@ -165,11 +179,26 @@ def labels_of_table(frame, target, path):
     return frame[target]
 
 
-def _open_table(path, target):
+def _learned_from(frame, dropped, path):
+    """Columns but those of --drop; a clear word where there is none of that name."""
+    unknown = [name for name in dropped if name not in frame.columns]
+    rest = frame.columns.difference(dropped, sort=False)
+    if unknown or not len(rest):
+        typer = require("typer", extra="cli", by="The command hubclean")
+        got = f"got {unknown[0]!r}" if unknown else "no column is left"
+        raise typer.BadParameter(
+            f"--drop must name columns of {path} besides the labels, and leave one; "
+            f"{got}. Columns: {', '.join(map(str, frame.columns[:20]))}."
+        )
+    return frame[rest]
+
+
+def _open_table(path, target, dropped):
     frame = read_table(path)
     labels = labels_of_table(frame, target, path)
-    X = frame.drop(columns=target)
+    shown = frame.drop(columns=target)
+    X = _learned_from(shown, dropped, path)
     given = labels.to_numpy()
     if labels.dtype.kind in "OU" or isinstance(labels.dtype, pd.StringDtype):
         given = labels.to_numpy(dtype=object, na_value=None)
-    return Data("table", X, given, X, None, None, labels_version(given), frame)
+    return Data("table", X, given, shown, None, None, labels_version(given), frame)

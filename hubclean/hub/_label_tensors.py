@@ -51,7 +51,8 @@ def create_tensors(
         Write on a new branch of this name; on the branch that is open when None. A
         branch that a killed call left behind without a commit is taken up again.
     overwrite : bool, default=False
-        Replace label tensors that are there already.
+        Replace label tensors that are there already; with `branch`, also on a branch
+        that holds nothing else.
     verbose : bool, default=True
         Log what was written, at level INFO.
     labels : str, optional

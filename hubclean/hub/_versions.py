@@ -45,7 +45,7 @@ def _is_harmless(commit):
     )
 
 
-def branch_for_writing(store, name, *, overwrite=False):
+def branch_for_writing(store, name, *, overwrite=None):
     """Create a branch, or take up one that a killed call left without a commit.
 
     With `overwrite`, one that holds nothing but label tensors is taken up as well.
@@ -59,7 +59,10 @@ def branch_for_writing(store, name, *, overwrite=False):
         own = [commit for where, commit in branch.lineage() if where == name]
         if branch.base == store.version and all(map(_is_harmless, own)):
             return branch
+    earlier = "pass overwrite=True where it only holds an earlier result, "
+    earlier = earlier if overwrite is False else ""
     raise DatasetError(
         f"{store.where}: the branch {name!r} exists and holds commits of its own, or "
-        "starts elsewhere. Choose another name, or open that branch and write there."
+        f"starts elsewhere. Choose another name, {earlier}or "
+        "open that branch and write there."
     )
