@@ -40,6 +40,8 @@ from hubclean._rows import n_rows
 from hubclean._validation import (
     check_classifier,
     check_features,
+    check_fit_weights,
+    check_groups,
     check_labels,
     check_parameters,
     check_rows,
@@ -67,7 +69,11 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         "correction": [StrOptions(set(CORRECTIONS))],
         "prune_fraction": [Interval(Real, 0, 1, closed="both")],
         "memory": "no_validation",  # open_cache says more
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
         "random_state": ["random_state", np.random.Generator],
         "verbose": ["verbose"],
     }
@@ -121,6 +127,11 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
         kind = as_evidence(self.evidence, by=given.by)
+        if hasattr(kind, "check"):
+            kind.check(given)
+        check_fit_weights(
+            given.fit_params, given.classifier, len(given.codes), by=given.by
+        )
         if hasattr(kind, "gives_margins"):
             self._check_parameters_of_margins()
         evidence = kind.collect(given, generator)
@@ -207,6 +218,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         classifier = self._classifier()
         classes, codes = encode_labels(labels, by=by)
         fit_params, groups = self._route(params)
+        if groups is not None:
+            check_groups(groups, n_rows(X), by=by)
         cache = open_cache(self.memory, by=by)
         identity = None
         if cache is not None:

@@ -3,10 +3,12 @@
 It imports inwards only.
 """
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.base import ClassifierMixin, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params, check_is_fitted
@@ -35,6 +37,7 @@ from hubclean._validation import (
     takes_weights,
     weight_parameter,
 )
+from hubclean.exceptions import EstimatorError
 
 
 def _inside_has(name):
@@ -52,17 +55,41 @@ def _fit_final(given, correction, seed):
     """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
     kept, corrected = correction.kept, given.classes[correction.labels]
     params = _check_method_params(given.X, given.fit_params, indices=kept)
+    context = contextlib.nullcontext()
     if correction.weights is not None:
         name = weight_parameter(given.classifier)
+        if "sample_weight" in params:  # routed, to wherever it goes
+            name = "sample_weight"
+        elif not params:  # nobody was asked to route the weights of ours
+            context = config_context(enable_metadata_routing=False)
         params[name] = correction.weights * np.asarray(params.get(name, 1.0))
     key = _final_key(given, kept, corrected, seed, params)
     model = None if key is None else final_models.get(key)
     if model is None:
         model = seed_estimator(clone(given.classifier), seed)
-        model.fit(take_rows(given.X, kept), corrected, **params)
+        try:
+            with context:
+                model.fit(take_rows(given.X, kept), corrected, **params)
+        except ValueError as exc:
+            _explain_small_class(given, correction, exc)
+            raise
         if key is not None:
             final_models.put(key, model)
     return model
+
+
+def _explain_small_class(given, correction, exc):
+    """Say so where a class lost all rows but one, which splits inside a model mind."""
+    before = np.bincount(given.codes)
+    after = np.bincount(correction.labels, minlength=len(before))
+    small = np.flatnonzero((after == 1) & (before > 1))
+    if len(small):
+        raise EstimatorError(
+            f"{given.by}: the final model cannot be trained on the corrected rows, in "
+            f"which class {given.classes[small].tolist()[0]!r} has 1 of its "
+            f"{before[small[0]]} rows: {exc} Use correction='weight', which leaves no "
+            "row out, or a model that sets no rows aside."
+        ) from exc
 
 
 def _final_key(given, kept, corrected, seed, params):

@@ -26,6 +26,7 @@ DECISIONS = ("keep", "relabel", "prune")
 _REQUIRED = ("row", "decision")
 _OPTIONAL = ("new_label", "given_label", "dataset_version")
 _NAMED = 10
+_MOST_ROWS = 2**53  # whole numbers up to there are exact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +238,8 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
         If a new label is no class of the data.
     """
     if class_names is None:
-        classes = {str(label): label for label in np.unique(labels)}
+        known = labels[~pd.isna(labels)]
+        classes = {str(label): label for label in np.unique(known)}
     else:
         classes = {str(code): code for code in range(len(class_names))}
         classes.update({str(name): code for code, name in enumerate(class_names)})
@@ -306,7 +308,7 @@ def _check_columns(table):
 def _positions(column):
     """Rows as integers, none twice."""
     rows = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(rows) | (rows < 0) | (rows != np.floor(rows))
+    bad = ~(rows < _MOST_ROWS) | (rows < 0) | (rows != np.floor(rows))
     if bad.any():
         raise ParameterError(
             "apply_decisions: `row` must hold positions 0, 1, 2 and so on; got "

@@ -1,6 +1,6 @@
 """Train folds: one after the other, in other processes, or not at all where cached.
 
-It imports inwards only: `_fold_cache`, `_hooks`, `_progress`, `_rows`, `_threads`.
+It imports inwards only.
 """
 
 import logging
@@ -25,6 +25,8 @@ from hubclean._progress import (
 )
 from hubclean._rows import take_rows
 from hubclean._threads import limited_threads, threads_for
+from hubclean._validation import check_pred_probs
+from hubclean.exceptions import EstimatorError, PredProbsError
 
 logger = logging.getLogger("hubclean")
 _MAX_SEED = np.iinfo(np.int32).max
@@ -139,7 +141,29 @@ class FoldTask:
             self.average_epochs,
             params,
         )
-        return align_columns(probs, model.classes_, self.classes)
+        return align_columns(self._checked(probs, model), model.classes_, self.classes)
+
+    def _checked(self, probs, model):
+        """Probabilities of a fold, or a clear word about what the model gave."""
+        name = type(self.estimator).__name__
+        classes = getattr(model, "classes_", None)
+        if classes is None:
+            raise EstimatorError(
+                f"{name}: a fitted classifier must have `classes_`, which name the "
+                "columns of `predict_proba`; this one has none after fold "
+                f"{self.fold}. Set them in `fit`."
+            )
+        try:
+            return check_pred_probs(
+                probs, n_samples=len(self.test), n_classes=len(classes), by=name
+            )
+        except PredProbsError as exc:
+            raise EstimatorError(
+                f"{name}: `predict_proba` must give the probabilities of its "
+                f"{len(classes)} classes for {len(self.test)} rows; in fold "
+                f"{self.fold} it did not ({exc}) Check its input for huge or constant "
+                "features, or use another classifier."
+            ) from exc
 
 
 def fit_and_predict(model, X, y, X_test, average_epochs, params):

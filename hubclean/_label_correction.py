@@ -272,8 +272,10 @@ def _apply(found, pruned, relabelled):
     keep = np.ones(len(corrected), dtype=bool)
     keep[pruned] = False
     corrected[relabelled] = found.predicted[relabelled]
-    for best, k in _best_rows(found, np.setdiff1d(found.labels, corrected[keep])):
-        keep[best], corrected[best] = True, k
+    # A row that stays may be the last one of the class that it was to have.
+    while len(lost := np.setdiff1d(found.labels, corrected[keep])):
+        for best, k in _best_rows(found, lost):
+            keep[best], corrected[best] = True, k
     kept = np.flatnonzero(keep)
     return Correction(kept, corrected[kept])
 

@@ -4,6 +4,7 @@ It imports inwards only: the array-only files, `_validation` and `exceptions`.
 """
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -432,6 +433,15 @@ def find_label_issues(
     """
     by = "find_label_issues"
     _check_rule(filter_by, score_by, threshold, frac_noise, by)
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ParameterError(
+            f"{by}: `n_jobs` must be None or an int that is not 0; got {n_jobs!r}."
+        )
+    if classes is not None and (isinstance(classes, str) or np.ndim(classes) != 1):
+        raise ParameterError(
+            f"{by}: `classes` must list the class of each column of `pred_probs`; got "
+            f"{classes!r}."
+        )
     given = check_labels(labels, by=by)
     probs = check_pred_probs(
         pred_probs,
@@ -469,12 +479,13 @@ def _check_rule(filter_by, score_by, threshold, frac_noise, by):
     """Check names and ranges that estimators check as their own parameters."""
     check_choice(filter_by, RULE_NAMES, name="filter_by", by=by)
     check_choice(score_by, SCORE_NAMES, name="score_by", by=by)
-    if threshold is not None and not 0 <= threshold <= 1:
+    number = isinstance(threshold, Real) and 0 <= threshold <= 1
+    if threshold is not None and not number:
         raise ParameterError(
             f"{by}: `threshold` must be None or in [0, 1], a label quality; got "
             f"{threshold!r}."
         )
-    if not 0 < frac_noise <= 1:
+    if not (isinstance(frac_noise, Real) and 0 < frac_noise <= 1):
         raise ParameterError(
             f"{by}: `frac_noise` must be in (0, 1], a share of the estimated issues; "
             f"got {frac_noise!r}."
@@ -494,7 +505,8 @@ def _match_columns(given, classes, probs, by):
             )
         return classes, code_labels(given, classes, by=by, name="classes")
     if given.dtype.kind in "iu" and given.min() >= 0 and given.max() < n_columns:
-        return np.arange(n_columns).astype(given.dtype), given.astype(np.int64)
+        dtype = np.promote_types(given.dtype, np.min_scalar_type(n_columns - 1))
+        return np.arange(n_columns, dtype=dtype), given.astype(np.int64)
     classes, codes = encode_labels(given, by=by)
     check_pred_probs(probs[:0], n_samples=0, n_classes=len(classes), by=by)
     return classes, codes

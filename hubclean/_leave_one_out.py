@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import softmax
 from sklearn.kernel_approximation import RBFSampler
+from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
 from hubclean._temperature import fitted_scale
@@ -15,7 +16,9 @@ _ALPHAS = np.logspace(-6, 0, 13)
 _BLOCK_ROWS = 8192
 
 
-def ridge_pred_probs(codes, features, n_classes, *, n_components=1000, random_state=0):
+def ridge_pred_probs(
+    codes, features, n_classes, *, n_components=1000, random_state=0, groups=None
+):
     """Leave-one-out probabilities of a ridge classifier on random Fourier features.
 
     With the hat matrix H of the ridge regression onto one-hot labels Y, the
@@ -37,6 +40,10 @@ def ridge_pred_probs(codes, features, n_classes, *, n_components=1000, random_st
         they are.
     random_state : int, default=0
         Draws the random features.
+    groups : ndarray of int, shape (n_samples,), default=None
+        Rows of a group are left out together: with Y the labels and F the fit of its
+        rows, the prediction is Y - (I - H)^-1 (Y - F), where H is their block of the
+        hat matrix.
 
     Returns
     -------
@@ -72,9 +79,15 @@ def ridge_pred_probs(codes, features, n_classes, *, n_components=1000, random_st
     values = np.maximum(values, 0)
     rotated = _in_place_product(features, vectors)
     targets = rotated.T @ onehot
+    together = [] if groups is None else list(_of_one_size(groups))
     best_error, best = np.inf, None
     for alpha in _ALPHAS * n_samples:
-        scores = _left_out_scores(rotated, targets, onehot, 1 / (values + alpha))
+        inverse = 1 / (values + alpha)
+        scores = _left_out_scores(rotated, targets, onehot, inverse)
+        for rows in together:
+            scores[rows] = _group_left_out_scores(
+                rotated[rows], targets, onehot[rows], inverse
+            )
         error = np.mean((scores - onehot) ** 2)
         if error < best_error:
             best_error, best = error, scores
@@ -97,7 +110,34 @@ def _left_out_scores(rotated, targets, onehot, inverse):
     return (fitted - leverage * onehot) / (1 - leverage)
 
 
-def neighbour_pred_probs(codes, features, n_classes, *, n_neighbors=10, n_jobs=None):
+def _of_one_size(groups):
+    """Rows of the groups of more than one row; an array holds groups of one size."""
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)[groups[order]]
+    for size in np.unique(sizes[sizes > 1]):
+        rows = order[sizes == size].reshape(-1, size)
+        n_blocks = max(1, len(rows) * size // _BLOCK_ROWS)
+        yield from np.array_split(rows, n_blocks)
+
+
+def _group_left_out_scores(rotated, targets, onehot, inverse):
+    """Fits without the rows of each group, by the smaller of two systems.
+
+    Arrays have the shape (n_groups, n_rows of each, ...).
+    """
+    if rotated.shape[1] <= rotated.shape[2]:  # rows of a group, eigenvectors
+        fitted = rotated @ (inverse[:, None] * targets)
+        hat = (rotated * inverse) @ rotated.swapaxes(1, 2)
+        system = (1 + 1e-9) * np.eye(hat.shape[1]) - hat
+        return onehot - np.linalg.solve(system, onehot - fitted)
+    transposed = rotated.swapaxes(1, 2)
+    others = np.diag(1 / inverse) - transposed @ rotated
+    return rotated @ np.linalg.solve(others, targets - transposed @ onehot)
+
+
+def neighbour_pred_probs(
+    codes, features, n_classes, *, n_neighbors=10, n_jobs=None, groups=None
+):
     """Leave-one-out probabilities by the labels of the nearest other rows.
 
     Parameters
@@ -113,6 +153,8 @@ def neighbour_pred_probs(codes, features, n_classes, *, n_neighbors=10, n_jobs=N
         no probability is 0.
     n_jobs : int, default=None
         Processes of the search.
+    groups : ndarray of int, shape (n_samples,), default=None
+        Rows of its own group are no neighbours of a row.
 
     Returns
     -------
@@ -127,6 +169,10 @@ def neighbour_pred_probs(codes, features, n_classes, *, n_neighbors=10, n_jobs=N
     >>> probs[2].round(2)
     array([0.83, 0.17])
     """
+    if groups is not None:
+        return _votes_of_other_groups(
+            codes, features, n_classes, n_neighbors, n_jobs, groups
+        )
     n_neighbors = min(n_neighbors, len(codes) - 1)
     search = NearestNeighbors(n_neighbors=n_neighbors, n_jobs=n_jobs).fit(features)
     others = search.kneighbors(return_distance=False)
@@ -134,3 +180,22 @@ def neighbour_pred_probs(codes, features, n_classes, *, n_neighbors=10, n_jobs=N
     rows = np.repeat(np.arange(len(codes)), n_neighbors)
     np.add.at(votes, (rows, codes[others].ravel()), 1)
     return votes / (n_neighbors + 1)
+
+
+def _votes_of_other_groups(codes, features, n_classes, n_neighbors, n_jobs, groups):
+    """The same where the rows of a group are no neighbours of each other."""
+
+    def vote(distances, start):
+        rows = slice(start, start + len(distances))
+        distances[groups[rows, None] == groups] = np.inf
+        nearest = np.argpartition(distances, n_neighbors - 1)[:, :n_neighbors]
+        far = np.isinf(np.take_along_axis(distances, nearest, axis=1))
+        votes = np.full((len(distances), n_classes), 1 / n_classes)
+        voters = np.nonzero(~far)
+        np.add.at(votes, (voters[0], codes[nearest[voters]]), 1)
+        return votes / votes.sum(axis=1, keepdims=True)
+
+    n_neighbors = min(n_neighbors, len(codes) - 1)
+    return np.concatenate(
+        list(pairwise_distances_chunked(features, reduce_func=vote, n_jobs=n_jobs))
+    )

@@ -94,6 +94,12 @@ def make_splits(cv, X, codes, classes, *, groups, generator, by):
                 f"{by}: `cv` must be able to split these {n_rows(X)} rows; got "
                 f"{cv!r}, which says: {exc}"
             ) from exc
+    if not splits:
+        raise ParameterError(
+            f"{by}: `cv` must give at least one pair of training and test rows; got "
+            f"none from {cv!r}. Pass a list or a splitter: an iterator gives its pairs "
+            "only once."
+        )
     return [
         _check_fold(fold, split, len(codes), by) for fold, split in enumerate(splits)
     ]
@@ -111,6 +117,10 @@ def _check_fold(fold, split, n_samples, by):
                 f"{who}, positions 0 to {n_samples - 1}; fold {fold} has others: {exc}."
             ) from exc
     train, test = (np.arange(n_samples)[part] for part in parts)
+    if not len(train) or not len(test):
+        raise ParameterError(
+            f"{who}; fold {fold} has {len(train)} and {len(test)}. Leave it out."
+        )
     both = np.intersect1d(train, test)
     if len(both):
         raise ParameterError(
@@ -131,7 +141,7 @@ def _shrink_folds(cv, counts, classes, by):
         )
     n_splits = int(min(cv, judged.min()))
     if n_splits < cv:
-        smallest = classes[np.flatnonzero(counts == judged.min())[0]]
+        smallest = classes[counts == judged.min()].tolist()[0]
         warnings.warn(
             f"{by}: class {smallest!r} has {judged.min()} members, fewer than cv={cv} "
             f"folds; {n_splits} folds are used.",
@@ -305,7 +315,7 @@ def warn_unjudged(judged, codes, classes, by):
     if judged.all():
         return
     rows = np.flatnonzero(~judged)
-    names = ", ".join(repr(classes[k]) for k in np.unique(codes[rows])[:5])
+    names = ", ".join(map(repr, classes[np.unique(codes[rows])][:5].tolist()))
     warnings.warn(
         f"{by}: {len(rows)} of {len(judged)} rows cannot be judged out of sample (no "
         f"other row of their class was there to train on, or no fold tested them): "

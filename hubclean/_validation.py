@@ -5,6 +5,7 @@ Inputs are checked once, at the public door, and trusted afterwards. It imports 
 """
 
 import warnings
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from sklearn.utils.validation import has_fit_parameter
 from hubclean._compat import (
     _check_feature_names,
     _check_n_features,
+    _routing_enabled,
     validate_parameter_constraints,
 )
 from hubclean._rows import as_rows, n_rows
@@ -122,6 +124,10 @@ def check_labels(y, *, by, n_samples=None):
 
 def _as_1d(y, by):
     """Make a 1-D array; a column vector is flattened with scikit-learn's warning."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        missing = np.ma.getmaskarray(y)
+        y = np.array(y.data, dtype=object)
+        y[missing] = None
     try:
         labels = np.asarray(y)
     except ValueError as exc:  # a ragged list
@@ -294,7 +300,11 @@ def check_pred_probs(pred_probs, *, n_samples, n_classes=None, by):
     >>> check_pred_probs([[0.2, 0.8]], n_samples=1, by="example")
     array([[0.2, 0.8]])
     """
+    if isinstance(pred_probs, np.ma.MaskedArray):
+        pred_probs = pred_probs.astype(np.float64).filled(np.nan)
     probs = np.asanyarray(pred_probs)
+    if isinstance(probs, np.matrix):
+        probs = np.asarray(probs)
     if probs.dtype.kind not in "fiub" or probs.ndim != 2:
         raise PredProbsError(
             f"{by}: `pred_probs` must be a 2-D array of numbers, one row for each "
@@ -357,7 +367,7 @@ def check_classifier(estimator, *, by):
     Raises
     ------
     EstimatorError
-        If it is a class, or lacks ``fit`` or ``predict_proba``.
+        If it is a class, or lacks ``get_params``, ``fit`` or ``predict_proba``.
 
     Examples
     --------
@@ -370,7 +380,7 @@ def check_classifier(estimator, *, by):
             f"{by}: `estimator` must be an instance; got the class "
             f"{estimator.__name__}. Pass {estimator.__name__}()."
         )
-    for method in ("fit", "predict_proba"):
+    for method in ("get_params", "fit", "predict_proba"):
         if not hasattr(estimator, method):
             raise EstimatorError(
                 f"{by}: `estimator` must be a classifier with `predict_proba`; got "
@@ -401,6 +411,8 @@ def weight_parameter(estimator):
 def takes_weights(estimator):
     """Whether rows can be weighed, by the classifiers inside an ensemble too.
 
+    An adapter may say so itself, by its method ``takes_sample_weight``.
+
     Examples
     --------
     >>> from sklearn.calibration import CalibratedClassifierCV
@@ -410,6 +422,8 @@ def takes_weights(estimator):
     """
     if isinstance(estimator, Pipeline):
         return takes_weights(estimator[-1])
+    if hasattr(estimator, "takes_sample_weight"):
+        return estimator.takes_sample_weight()
     if not has_fit_parameter(estimator, "sample_weight"):
         return False
     inside = estimator.get_params(deep=False).values()
@@ -429,12 +443,69 @@ def check_weight_parameter(estimator, correction, *, by):
     ParameterError
         If it does not.
     """
-    if weight_parameter(estimator) is None:
+    if not takes_weights(estimator):
+        inside = " or hands it to one that does not"
         raise ParameterError(
             f"{by}: correction={correction!r} needs an estimator whose `fit` takes "
-            f"`sample_weight`; {type(estimator).__name__} does not. Use "
+            f"`sample_weight`; {type(estimator).__name__} does not"
+            f"{inside if weight_parameter(estimator) else ''}. Use "
             "correction='auto', 'prune' or 'relabel'."
         )
+
+
+def check_fit_weights(fit_params, estimator, n_samples, *, by):
+    """Check the weights among what goes to ``fit``, before anything is trained.
+
+    Raises
+    ------
+    ParameterError
+        If they are no weights of these rows, or the estimator takes none.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> check_fit_weights({"sample_weight": [1, 2]}, GaussianNB(), 2, by="example")
+    """
+    for name, weights in fit_params.items():
+        if name.rpartition("__")[2] == "sample_weight":
+            check_sample_weight(weights, n_samples, by=by)
+    if "sample_weight" not in fit_params or _routing_enabled():
+        return
+    own = weight_parameter(estimator)
+    anything = any(
+        parameter.kind is parameter.VAR_KEYWORD
+        for parameter in signature(estimator.fit).parameters.values()
+    )
+    if own == "sample_weight" or (anything and not isinstance(estimator, Pipeline)):
+        return
+    remedy = f"Pass them as `{own}`." if own else "Leave them out, or use another one."
+    raise ParameterError(
+        f"{by}: the `fit` of {type(estimator).__name__} takes no `sample_weight`. "
+        f"{remedy}"
+    )
+
+
+def check_groups(groups, n_samples, *, by):
+    """One group for each row.
+
+    Raises
+    ------
+    ParameterError
+        If there are not as many.
+
+    Examples
+    --------
+    >>> check_groups(["a", "b"], 2, by="example")
+    array([0, 1])
+    """
+    codes, _ = pd.factorize(np.asarray(groups, dtype=object).ravel())
+    if len(codes) != n_samples or np.ndim(groups) != 1 or (codes < 0).any():
+        raise ParameterError(
+            f"{by}: `groups` must name the group of each of the {n_samples} rows; got "
+            f"an array of shape {np.shape(groups)}"
+            f"{' with missing ones' if (codes < 0).any() else ''}."
+        )
+    return codes
 
 
 def check_sample_weight(weights, n_samples, *, by):
@@ -461,7 +532,7 @@ def check_sample_weight(weights, n_samples, *, by):
             f"{by}: `sample_weight` must hold a number for each of the {n_samples} "
             f"rows; got {got}. Pass an array of shape ({n_samples},)."
         )
-    bad = np.flatnonzero(~(checked >= 0) | np.isinf(checked))
+    bad = np.flatnonzero(~(checked >= 0) | (checked > np.finfo(np.float32).max))
     if len(bad):
         raise ParameterError(
             f"{by}: `sample_weight` must be finite and at least 0; got "

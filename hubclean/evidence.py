@@ -26,7 +26,12 @@ from hubclean._out_of_sample import (
     warn_unjudged,
 )
 from hubclean._progress import progress
-from hubclean._validation import check_classifier, check_parameters
+from hubclean._validation import (
+    check_classifier,
+    check_fit_weights,
+    check_groups,
+    check_parameters,
+)
 from hubclean.exceptions import EstimatorError, ParameterError, RowsError
 
 __all__ = ["Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
@@ -96,15 +101,21 @@ class CrossValidation(BaseEstimator):
         self.n_repeats = n_repeats
         self.average_epochs = average_epochs
 
-    def collect(self, given, generator):
-        """Train the folds; returns `OutOfSample`."""
+    def check(self, given):
+        """Check what can be checked before anything is trained."""
         check_parameters(self)
+        classifier, by = _own(self.estimator, given), given.by
+        check_fit_weights(given.fit_params, classifier, len(given.codes), by=by)
         if self.n_repeats > 1 and not isinstance(given.cv, Integral):
             raise ParameterError(
-                f"{given.by}: `n_repeats` must be 1 unless `cv` is an int; got "
+                f"{by}: `n_repeats` must be 1 unless `cv` is an int; got "
                 f"{self.n_repeats} and cv={given.cv!r}. Pass a splitter that repeats, "
                 "RepeatedStratifiedKFold for example."
             )
+
+    def collect(self, given, generator):
+        """Train the folds; returns `OutOfSample`."""
+        self.check(given)
         splits = []
         for _ in range(self.n_repeats):
             splits += make_splits(
@@ -138,7 +149,8 @@ class LeaveOneOut(BaseEstimator):
     """Every row is judged by all the others, at the price of about one training.
 
     For features or embeddings; X is flattened to (n_samples, n_features), so small
-    images work as they are. The cleaner's estimator is not trained for it.
+    images work as they are. The cleaner's estimator is not trained for it. With
+    ``groups`` passed to ``fit``, the other rows of its group are left out with a row.
 
     Parameters
     ----------
@@ -175,12 +187,20 @@ class LeaveOneOut(BaseEstimator):
         self.n_components = n_components
         self.n_neighbors = n_neighbors
 
+    def check(self, given):
+        """Check what can be checked before anything is trained."""
+        check_parameters(self)
+        _features(given)
+
     def collect(self, given, generator):
-        """Leave every row out; returns `OutOfSample`."""
+        """Leave every row, or group, out; returns `OutOfSample`."""
         check_parameters(self)
         features = _features(given)
         n_classes = len(given.classes)
         seed = draw_seed(generator)
+        groups = given.groups
+        if groups is not None:
+            groups = check_groups(groups, len(features), by=given.by)
         if self.method == "ridge":
             probs = ridge_pred_probs(
                 given.codes,
@@ -188,6 +208,7 @@ class LeaveOneOut(BaseEstimator):
                 n_classes,
                 n_components=self.n_components,
                 random_state=seed,
+                groups=groups,
             )
         else:
             probs = neighbour_pred_probs(
@@ -196,8 +217,14 @@ class LeaveOneOut(BaseEstimator):
                 n_classes,
                 n_neighbors=self.n_neighbors,
                 n_jobs=given.n_jobs,
+                groups=groups,
             )
-        judged = np.bincount(given.codes, minlength=n_classes)[given.codes] > 1
+        together = np.arange(len(given.codes)) if groups is None else groups
+        of_class = np.bincount(given.codes, minlength=n_classes)[given.codes]
+        _, pair, of_pair = np.unique(
+            [given.codes, together], axis=1, return_inverse=True, return_counts=True
+        )
+        judged = of_class > of_pair[pair.reshape(-1)]
         warn_unjudged(judged, given.codes, given.classes, given.by)
         return OutOfSample(probs, judged)
 
@@ -264,13 +291,19 @@ class Average(BaseEstimator):
     def __init__(self, kinds):
         self.kinds = kinds
 
-    def collect(self, given, generator):
-        """Collect all of them; returns the mean."""
+    def check(self, given):
+        """Check every kind before anything is trained."""
         if any(hasattr(kind, "gives_margins") for kind in self.kinds):
             raise ParameterError(
                 f"{given.by}: 'dynamics' gives margins, not probabilities, and cannot "
                 "be averaged with other kinds of evidence. Use it alone."
             )
+        for kind in self.kinds:
+            if hasattr(kind, "check"):
+                kind.check(given)
+
+    def collect(self, given, generator):
+        """Collect all of them; returns the mean."""
         found = [kind.collect(given, generator) for kind in self.kinds]
         judged = np.logical_and.reduce([one.judged for one in found])
         probs = np.mean([one.pred_probs for one in found], axis=0)

@@ -5,6 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from hubclean import HubLabelCleaner, LabelCleaningSampler, find_label_issues
@@ -14,6 +17,7 @@ from hubclean.exceptions import (
     LabelsError,
     ParameterError,
     PredProbsError,
+    RowsError,
     ValidationError,
 )
 
@@ -71,6 +75,7 @@ def test_labels(cls, y, message):
         ({"frac_noise": 0}, r"'frac_noise' parameter"),
         ({"prune_fraction": -0.1}, r"'prune_fraction' parameter"),
         ({"n_jobs": "two"}, r"'n_jobs' parameter"),
+        ({"n_jobs": 0}, r"'n_jobs' parameter"),
         ({"random_state": "seed"}, r"'random_state' parameter"),
     ],
 )
@@ -87,6 +92,7 @@ def test_parameters(params, message):
         (RidgeClassifier(), r"no `predict_proba`"),
         (LogisticRegression, r"must be an instance; got the class LogisticRegression"),
         (BaseEstimator(), r"has no `fit`"),
+        (object(), r"has no `get_params`"),
         ("logistic", r"must be a classifier with `predict_proba`; got 'logistic'"),
     ],
 )
@@ -116,6 +122,114 @@ def test_folds_that_cannot_be_made():
     leak = [(np.arange(8), np.arange(6, 12))]
     with pytest.raises(ParameterError, match=r"fold 0 both trains on and tests row 6"):
         HubLabelCleaner(NeverTrained(), cv=leak).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ([], r"at least one pair .*; got none from \[\]. Pass a list or a splitter"),
+        ([([], [0, 1])], "fold 0 has 0 and 2"),
+        ([(np.arange(6), np.arange(6, 12)), ([0, 6], [])], "fold 1 has 2 and 0"),
+    ],
+)
+def test_folds_of_nothing(folds, message):
+    folds = [tuple(np.asarray(part, dtype=int) for part in fold) for fold in folds]
+    with pytest.raises(ParameterError, match=message):
+        HubLabelCleaner(NeverTrained(), cv=folds).fit(X, Y)
+
+
+@pytest.mark.parametrize("evidence", ["cv", ["leave_one_out", NeverTrained()]])
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"sample_weight": np.ones(9)}, r"each of the 12 rows; .* shape \(9,\)"),
+        ({"sample_weight": -np.ones(12)}, "at least 0; got -1.0 in row 0"),
+        ({"sample_weight": ["heavy"] * 12}, "a number for each of the 12 rows"),
+        ({"groups": np.ones(9)}, r"`groups` must name the group of each of the 12"),
+        ({"groups": [0, None] * 6}, "`groups` .* with missing ones"),
+    ],
+)
+def test_weights_and_groups(evidence, params, message):
+    cleaner = HubLabelCleaner(NeverTrained(), evidence=evidence)
+    with pytest.raises(ParameterError, match=message):
+        cleaner.fit(X, Y, **params)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "remedy"),
+    [
+        (KNeighborsClassifier(), "takes no `sample_weight`. Leave them out"),
+        (
+            make_pipeline(StandardScaler(), NeverTrained()),
+            "Pass them as `nevertrained__sample_weight`",
+        ),
+    ],
+)
+def test_weights_that_a_classifier_does_not_take(estimator, remedy):
+    for cleaner in (
+        HubLabelCleaner(estimator),
+        HubLabelCleaner(NeverTrained(), evidence=["cv", estimator]),
+    ):
+        with pytest.raises(ParameterError, match=remedy):
+            cleaner.fit(X, Y, sample_weight=np.ones(12))
+
+
+def test_a_list_of_evidence_is_checked_before_anything_is_trained():
+    text = [f"row {i}" for i in range(12)]
+    cleaner = HubLabelCleaner(NeverTrained(), evidence=["cv", "leave_one_out"])
+    with pytest.raises(RowsError, match="rows of numbers"):
+        cleaner.fit(text, Y)
+    cleaner.set_params(evidence=["cv", RidgeClassifier()])
+    with pytest.raises(EstimatorError, match="no `predict_proba`"):
+        cleaner.fit(X, Y)
+
+
+class Wild(LogisticRegression):
+    """Gives what is no probability."""
+
+    def __init__(self, given=None):
+        super().__init__()
+        self.given = given
+
+    def predict_proba(self, X):
+        probs = super().predict_proba(X)
+        if self.given == "flat":
+            return probs[:, 0]
+        return probs * np.nan if self.given == "nan" else probs + self.given
+
+
+class Nameless(LogisticRegression):
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.n_names = len(vars(self).pop("classes_"))
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), self.n_names), 1 / self.n_names)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (Wild("flat"), r"Wild: `predict_proba` must .* for 3 rows; in fold 0 .* 1-D"),
+        (Wild("nan"), "in fold 0 it did not .* NaN or infinity in row 0"),
+        (Wild(-0.5), "a negative value"),
+        (Wild(0.1), "they sum to 1.3 in row 0"),
+        (Nameless(), "must have `classes_`"),
+    ],
+)
+def test_what_is_no_probability(estimator, message):
+    with pytest.raises(EstimatorError, match=message):
+        HubLabelCleaner(estimator, cv=4, random_state=0).fit(X, Y)
+
+
+def test_masked_labels_and_probabilities_are_missing():
+    masked = np.ma.array(np.arange(12) % 3, mask=np.arange(12) == 4)
+    with pytest.raises(LabelsError, match="1 missing .* first in row 4"):
+        HubLabelCleaner(NeverTrained()).fit(X, masked)
+    probs = np.ma.array(PROBS, mask=np.arange(PROBS.size).reshape(PROBS.shape) == 0)
+    with pytest.raises(PredProbsError, match="NaN or infinity in row 0"):
+        find_label_issues(Y, probs)
 
 
 def test_check_labels_names_the_unknown_label():
@@ -156,7 +270,11 @@ def test_pred_probs(pred_probs, message):
         ({"filter_by": "typo"}, r"one of .*'prune_by_noise_rate', .*; got 'typo'"),
         ({"score_by": None}, r"one of .*'self_confidence', .*; got None"),
         ({"threshold": 2}, r"`threshold` must be None or in \[0, 1\]"),
+        ({"threshold": "low"}, r"`threshold` must be None or in \[0, 1\]"),
         ({"frac_noise": 0}, r"`frac_noise` must be in \(0, 1\]"),
+        ({"frac_noise": None}, r"`frac_noise` must be in \(0, 1\]"),
+        ({"n_jobs": 0}, r"`n_jobs` must be None or an int that is not 0; got 0"),
+        ({"classes": "abc"}, r"`classes` must list the class of each column"),
         ({"classes": ["a", "b", "d"]}, r"got 'c' in row 2"),
         ({"classes": ["a", "b", "b"]}, r"must name each column once"),
         (

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from PIL import Image
 from hubclean._folder import FolderSource
 from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
-from hubclean.exceptions import BadRowsError, DatasetError
+from hubclean.cli._sources import check_table_format
+from hubclean.exceptions import BadRowsError, DatasetError, MissingPackageError
 
 COLOURS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
 QUICK = ["--model", "logistic", "--folds", "3", "--quiet"]
@@ -462,3 +464,101 @@ class TestFolder:
             FolderSource(tmp_path)
         with pytest.raises(DatasetError, match="no such folder"):
             FolderSource(tmp_path / "none")
+
+
+def test_apply_leaves_what_is_not_decided_as_it_is_written(tmp_path, capsys):
+    path, out = tmp_path / "towns.csv", tmp_path / "out.csv"
+    path.write_text(
+        "zip,country,n,kind,x,x\n"
+        "00501,NA,1,001,x,true\n"
+        "02134,US,,002,y,TRUE\n"
+        '10001,"U, S",3,001,z,\n'
+        "20002,,4.0,002,w,no\n"
+    )
+    decisions = tmp_path / "d.csv"
+    decisions.write_text(
+        "row,decision,new_label,given_label\n2,relabel,2,1\n1,prune,,2\n0,keep,,1\n"
+    )
+    assert run("apply", decisions, path, "--target", "kind", "-o", out) == 0
+    assert out.read_text() == (
+        "zip,country,n,kind,x,x\n"
+        "00501,NA,1,001,x,true\n"
+        '10001,"U, S",3,002,z,\n'
+        "20002,,4.0,002,w,no\n"
+    )
+    capsys.readouterr()
+
+
+def test_apply_keeps_the_index_of_a_parquet_file(tmp_path, capsys):
+    index = pd.Index(["a", "b", "c"], name="key")
+    frame = pd.DataFrame({"x": [1, None, 3], "kind": ["u", "v", "u"]}, index=index)
+    frame.to_parquet(tmp_path / "t.parquet")
+    decisions = tmp_path / "d.csv"
+    decisions.write_text("row,decision,new_label\n0,relabel,v\n1,prune,\n")
+    out = tmp_path / "out.parquet"
+    target = ["--target", "kind"]
+    assert run("apply", decisions, tmp_path / "t.parquet", *target, "-o", out) == 0
+    expected = frame.iloc[[0, 2]].assign(kind=["v", "u"])
+    pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,kind\n1,a\n2,NA\n3,b\n", "1 have none, the first is row 1.* texts NA"),
+        ("x,kind\n1,a,9\n2,b,9\n", "more fields than the header"),
+        ("x,kind\n1,a\n2,b,9\n", "cannot be read as a table"),
+    ],
+)
+def test_tables_that_would_be_misread(tmp_path, capsys, text, message):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert run("find", path, "--target", "kind", *QUICK) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_apply_where_a_label_is_missing(tmp_path, capsys):
+    path, out = tmp_path / "t.csv", tmp_path / "out.csv"
+    path.write_text("x,kind\n1,a\n2,b\n3,\n")
+    decisions = tmp_path / "d.csv"
+    decisions.write_text("row,decision,new_label\n0,relabel,b\n")
+    assert run("apply", decisions, path, "--target", "kind", "-o", out) == 0
+    assert out.read_text() == "x,kind\n1,b\n2,b\n3,\n"
+    decisions.write_text("row,decision\n1e30,prune\n")
+    arguments = ["apply", decisions, path, "--target", "kind", "-o", tmp_path / "2.csv"]
+    assert run(*arguments) == 2
+    assert "positions 0, 1, 2" in capsys.readouterr().err
+
+
+def test_a_column_that_is_not_learned_from(table, tmp_path, capsys):
+    frame = pd.read_csv(table)
+    frame["id"] = np.where(frame["kind"] == "spam", 1.0, 0.0)  # tells the given label
+    frame.to_csv(table, index=False)
+    target = ["--target", "kind"]
+    found = []
+    for drop in (["--drop", "size", "--drop", "text"], ["--drop", "id"]):
+        report = tmp_path / "r.json"
+        arguments = ["find", table, *target, *QUICK, *drop, "--report", report]
+        assert run(*arguments, "--json") == 0
+        found.append(json.loads(capsys.readouterr().out)["n_issues"])
+        assert "size" in report.read_text()
+    assert found == [0, 2]
+    assert run("find", table, *target, "--drop", "nothing") == 2
+    assert "got 'nothing'" in capsys.readouterr().err
+    assert run("find", tmp_path, "--drop", "id") == 2
+    assert "--drop is for tables" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("evidence", ["leave_one_out", "cv,leave_one_out"])
+def test_leave_one_out_on_words_and_categories(table, capsys, evidence):
+    arguments = ["find", table, "--target", "kind", *QUICK, "--evidence", evidence]
+    assert run(*arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["n_issues"] == 2
+
+
+def test_parquet_without_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPackageError, match=r"install 'hubclean\[parquet\]'"):
+        check_table_format("issues.parquet")
+    check_table_format("issues.csv")

@@ -265,3 +265,68 @@ def test_dynamics_says_what_it_cannot_do(small, network):
         cleaner.fit(X, given)
     with pytest.raises(ParameterError, match="cannot be averaged with other kinds"):
         clone(cleaner).set_params(evidence=["leave_one_out", "dynamics"]).fit(X, given)
+    for name, other in (("filter_by", "both"), ("score_by", "self_confidence")):
+        with pytest.raises(ParameterError, match=f"`{name}` is for probabilities"):
+            HubLabelCleaner(network, evidence="dynamics", **{name: other}).fit(X, given)
+
+
+# ------------------------------------------------------------------------- groups
+
+
+def grouped_rows():
+    """Six near twins in each group; five groups have the wrong label throughout."""
+    rng = np.random.default_rng(0)
+    true = np.arange(60) % 2
+    centres = rng.normal(size=(60, 4)) + 3 * true[:, None]
+    wrong = np.arange(60) % 12 == 0
+    X = np.repeat(centres, 6, axis=0) + 0.01 * rng.normal(size=(360, 4))
+    given = np.where(wrong, 1 - true, true)
+    return X, np.repeat(given, 6), np.repeat(np.arange(60), 6), np.repeat(wrong, 6)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    ["leave_one_out", LeaveOneOut("neighbors"), ["cv", "leave_one_out"]],
+)
+def test_twins_of_a_row_do_not_judge_it(evidence):
+    X, given, groups, wrong = grouped_rows()
+    cleaner = HubLabelCleaner(GaussianNB(), evidence=evidence, random_state=0)
+    found = cleaner.fit(X, given, groups=groups).label_issues_
+    alone = clone(cleaner).fit(X, given).label_issues_
+    assert precision(found, wrong) > 0.8  # ten neighbours are of two groups
+    assert found["is_label_issue"][wrong].mean() > 0.8
+    assert alone["is_label_issue"][wrong].mean() < 0.2
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_groups_are_left_out_exactly(size):
+    """Against ridge regressions fitted again without each group."""
+    rng = np.random.default_rng(0)
+    X, codes = rng.normal(size=(120, 5)), rng.integers(0, 3, 120)
+    groups = np.arange(120) // size
+    probs = ridge_pred_probs(codes, X, 3, n_components=0, groups=groups)
+    onehot, errors = np.eye(3)[codes], {}
+    with_one = np.column_stack([X, np.ones(120)])
+    for alpha in np.logspace(-6, 0, 13) * 120:
+        scores = np.empty((120, 3))
+        for group in np.unique(groups):
+            own = groups == group
+            ridge = Ridge(alpha, fit_intercept=False)
+            scores[own] = ridge.fit(with_one[~own], onehot[~own]).predict(with_one[own])
+        errors[np.mean((scores - onehot) ** 2)] = scores
+    best = errors[min(errors)]
+    # Softmax keeps differences of scores, up to one scale for all.
+    logs = np.log(probs)
+    differences, expected = np.diff(logs).ravel(), np.diff(best).ravel()
+    scale = differences @ expected / (expected @ expected)
+    np.testing.assert_allclose(differences, scale * expected, atol=1e-6)
+
+
+def test_rows_of_a_class_that_is_in_one_group_only_are_not_judged():
+    X, given, groups, _ = grouped_rows()
+    given = np.where(groups == 7, 2, given)
+    cleaner = HubLabelCleaner(evidence="leave_one_out", random_state=0)
+    with pytest.warns(LabelQualityWarning, match=r"6 of 360 rows .* classes 2\."):
+        cleaner.fit(X, given, groups=groups)
+    unjudged = cleaner.label_issues_["label_quality"].isna()
+    np.testing.assert_array_equal(unjudged, groups == 7)

@@ -61,3 +61,12 @@ def test_memory_mapped_probabilities(tmp_path):
     pd.testing.assert_frame_equal(
         find_label_issues(LABELS, mapped), find_label_issues(LABELS, PROBS)
     )
+
+
+def test_small_integers_do_not_wrap():
+    probs = np.full((300, 300), 1e-4)
+    np.fill_diagonal(probs, 1 - 299e-4)
+    labels = np.arange(300) % 100
+    small = find_label_issues(labels.astype(np.uint8), probs)
+    large = find_label_issues(labels, probs)
+    assert (small["predicted_labels"] == large["predicted_labels"]).all()

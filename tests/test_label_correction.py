@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from sklearn import config_context
+from sklearn.datasets import make_blobs
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -16,7 +18,7 @@ from hubclean import HubLabelCleaner, LabelCleaningSampler, _label_correction
 from hubclean._label_correction import CORRECTIONS, Found, correct
 from hubclean._label_issues import correctable, judge
 from hubclean._validation import takes_weights
-from hubclean.exceptions import ParameterError
+from hubclean.exceptions import EstimatorError, ParameterError
 
 DEFAULTS = {"filter_by": "auto", "score_by": "clean_probability"}
 FOUND = Found(
@@ -26,6 +28,13 @@ FOUND = Found(
     label_quality=np.array([0.9, 0.1, 0.3, 0.8, 0.2, np.nan]),
     is_confident=np.array([True, True, False, True, True, True]),
 )
+
+
+@pytest.fixture(scope="module")
+def two_classes():
+    """Two clouds that touch; every tenth label is wrong."""
+    X, y = make_blobs(120, centers=[[0, 0], [3, 0]], random_state=0)
+    return X, np.where(np.arange(120) % 10, y, 1 - y)
 
 
 @pytest.mark.parametrize(
@@ -282,3 +291,57 @@ def test_what_corrections_cannot_be(small):
     for name in ("weight", "soft_labels"):
         with pytest.raises(ParameterError, match="gives rows back, not weights"):
             LabelCleaningSampler(GaussianNB(), correction=name).fit(X, given)
+
+
+@pytest.mark.parametrize("name", ["relabel", "prune_fraction"])
+def test_a_row_that_stays_may_be_the_last_one_of_another_class(name):
+    """Row 0 is to become class 1, which has no other; so row 1 stays as well."""
+    found = Found(
+        labels=np.array([0, 1]),
+        predicted=np.array([1, 0]),
+        is_label_issue=np.ones(2, dtype=bool),
+        label_quality=np.array([0.2, 0.1]),
+        is_confident=np.array([True, False]),
+    )
+    correction = CORRECTIONS[name](found, 0.5)
+    assert correction.kept.tolist() == [0, 1]
+    assert correction.labels.tolist() == [0, 1]
+
+
+def test_weights_must_reach_the_classifier(two_classes):
+    X, y = two_classes
+    inside = make_pipeline(StandardScaler(), GaussianNB())
+    cleaner = HubLabelCleaner(BaggingClassifier(inside), correction="soft_labels")
+    with pytest.raises(ParameterError, match="or hands it to one that does not"):
+        cleaner.fit(X, y)
+
+
+@pytest.mark.parametrize("correction", ["auto", "soft_labels", "weight"])
+def test_weights_of_ours_need_no_routing(two_classes, correction):
+    X, y = two_classes
+    for estimator in (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        AdaBoostClassifier(n_estimators=3),
+    ):
+        cleaner = HubLabelCleaner(
+            estimator, cv=3, correction=correction, random_state=0
+        )
+        expected = cleaner.fit(X, y).predict_proba(X)
+        with config_context(enable_metadata_routing=True):
+            np.testing.assert_array_equal(cleaner.fit(X, y).predict_proba(X), expected)
+
+
+class Splits(LogisticRegression):
+    """Sets rows of every class aside, as early stopping does."""
+
+    def fit(self, X, y, sample_weight=None):
+        train_test_split(X, y, stratify=y, random_state=0)
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_class_of_one_row_that_a_model_cannot_split_is_named(two_classes):
+    X, y = two_classes
+    y = np.where(np.arange(len(y)) < 4, 2, y)
+    cleaner = HubLabelCleaner(Splits(), evidence="leave_one_out", threshold=1.0)
+    with pytest.raises(EstimatorError, match="in which class .* 1 of its .* rows"):
+        cleaner.fit(X, y)

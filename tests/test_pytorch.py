@@ -548,6 +548,34 @@ class TestWeights:
         with pytest.raises(ParameterError, match="needs a loss for every row; .* Mean"):
             fitted.fit(*table, np.ones(160))
 
+    @pytest.mark.parametrize(
+        "criterion",
+        [
+            {"criterion__reduction": "sum"},
+            {"criterion__weight": torch.tensor([1.0, 5.0, 0.2])},
+            {"criterion__ignore_index": 0},
+            {"criterion__label_smoothing": 0.3},
+            {"criterion": nn.MultiMarginLoss},
+        ],
+    )
+    def test_weights_of_one_change_nothing(self, table, criterion):
+        X, y = table
+        fitted = net(module=linear, optimizer=torch.optim.SGD, lr=0.01, **criterion)
+        plain = fitted.fit(X, y).predict_proba(X)
+        ones = fitted.fit(X, y, np.ones(160)).predict_proba(X)
+        np.testing.assert_allclose(ones, plain, atol=1e-5)
+
+    def test_auto_leaves_a_loss_alone_that_has_no_rows(self, table):
+        class Mean(nn.Module):
+            def forward(self, logits, codes):
+                return nn.functional.cross_entropy(logits, codes)
+
+        X, y = table
+        cleaner = HubLabelCleaner(net(module=linear, criterion=Mean), cv=2)
+        cleaner.set_params(correction="auto", random_state=0).fit(X, y)
+        with pytest.raises(ParameterError, match="needs an estimator whose `fit`"):
+            cleaner.set_params(correction="soft_labels").fit(X, y)
+
     def test_the_cleaner_trains_on_soft_labels(self, table):
         X, y = table
         given = np.where(np.arange(160) % 8, y, (y + 1) % 3)

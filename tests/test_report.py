@@ -189,6 +189,8 @@ def test_format_goes_by_the_name_or_as_asked(tmp_path):
     path = write_report(tmp_path / "r.txt", ISSUES, LABELS, format="markdown")
     assert path.read_text().startswith("# Label review")
     assert "<!doctype" in write_report(tmp_path / "r", ISSUES, LABELS).read_text()
+    with pytest.raises(ParameterError, match="end in .html, .htm, .json, .md, .*; got"):
+        write_report(tmp_path / "r.pdf", ISSUES, LABELS)
     with pytest.raises(ParameterError, match="'html', 'json' or 'markdown'; got 'pdf'"):
         write_report(tmp_path / "r.html", ISSUES, LABELS, format="pdf")
 

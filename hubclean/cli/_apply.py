@@ -6,15 +6,19 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hubclean._compat import require
 from hubclean._decisions import apply_decisions_to_arrays, read_decisions
 from hubclean._folder import FolderSource
 from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._sources import (
+    check_table_format,
+    is_parquet,
     kind_of_dataset,
     labels_of_table,
     read_table,
+    read_text_table,
     write_table,
 )
 from hubclean.exceptions import DatasetChangedError, DatasetError
@@ -86,16 +90,33 @@ def apply(
 
 
 def _apply_to_table(decisions, path, target, output):
-    """Write the corrected table."""
+    """Write the corrected table; what was not decided about stays as it is written."""
+    check_table_format(output)
     frame = read_table(path)
-    labels = labels_of_table(frame, target, path)
-    _, corrected = apply_decisions_to_arrays(
-        np.arange(len(frame)), labels.to_numpy(), decisions
+    labels = labels_of_table(frame, target, path).to_numpy()
+    kept, corrected = apply_decisions_to_arrays(
+        np.arange(len(frame)), labels, decisions
     )
-    kept = np.setdiff1d(np.arange(len(frame)), decisions.rows_to("prune"))
-    frame = frame.iloc[kept].copy()
-    frame[target] = corrected
-    write_table(frame, output)
+    changed = np.isin(kept, decisions.rows_to("relabel"))
+    if is_parquet(path) or is_parquet(output):
+        numbered = isinstance(frame.index, pd.RangeIndex)
+        frame = frame.iloc[kept].copy()
+        if changed.any():
+            frame.iloc[changed, frame.columns.get_loc(target)] = corrected[changed]
+        write_table(frame.reset_index(drop=True) if numbered else frame, output)
+        return
+    cells = read_text_table(path).fillna("")
+    if len(cells) != len(frame) + 1:
+        raise DatasetError(
+            f"{path}: the header and {len(frame)} rows were expected; got {len(cells)} "
+            "records. Remove rows that hold nothing."
+        )
+    column = frame.columns.get_loc(target)
+    written = cells[column].to_numpy()[1:]
+    as_written = dict(zip(labels[::-1].tolist(), written[::-1], strict=True))
+    relabelled = [as_written[label] for label in corrected[changed].tolist()]
+    cells.iloc[1 + kept[changed], column] = relabelled
+    write_table(cells.iloc[np.append(0, 1 + kept)], output, header=False)
 
 
 def _apply_to_folder(decisions, folder, output):

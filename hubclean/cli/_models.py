@@ -65,7 +65,7 @@ def make_estimator(model, framework, X, *, epochs, batch_size, option="--model")
     name = "module" if framework == "torch" else "model"
     what = built if built is not None else model
     if framework == "torch" and callable(what) and not isinstance(what, type):
-        what = what()
+        what = _instance(what, option)
     return make(**{name: what, "epochs": epochs, "batch_size": batch_size})
 
 
@@ -119,9 +119,7 @@ def _sklearn_estimator(built, model, X, kind, option):
     """A classifier of scikit-learn, with what makes the data ready before it."""
     typer = require("typer", extra="cli", by="The command hubclean")
     if built is not None:
-        whole = (
-            built if hasattr(built, "fit") and not isinstance(built, type) else built()
-        )
+        whole = _instance(built, option)
         if not hasattr(whole, "predict_proba") or hasattr(whole, "steps"):
             return whole
         return whole if kind == "text" else make_pipeline(_ready(X, kind), whole)
@@ -132,6 +130,20 @@ def _sklearn_estimator(built, model, X, kind, option):
         )
     default = "forest" if kind == "table" else "logistic"
     return make_pipeline(_ready(X, kind), _SKLEARN[model or default]())
+
+
+def _instance(built, option):
+    """What a class or a function makes; an instance is one already."""
+    if hasattr(built, "fit") and not isinstance(built, type):
+        return built
+    typer = require("typer", extra="cli", by="The command hubclean")
+    try:
+        return built()
+    except TypeError as exc:
+        raise typer.BadParameter(
+            f"{option} must name a class or a function that can be called without "
+            f"arguments; got {built!r} ({exc})."
+        ) from exc
 
 
 def _ready(X, kind):

@@ -1,5 +1,6 @@
 """What DATASET may be: a Hub dataset, a folder of images, or a table in a file."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,9 +134,14 @@ def _open_folder(dataset, size):
                 source.version, source)  # fmt: skip
 
 
+def is_parquet(path):
+    """Whether the name of a file says that it is a Parquet table."""
+    return Path(path).suffix.lower() in _PARQUET
+
+
 def check_table_format(path):
     """Refuse a Parquet file where the package that reads and writes it is missing."""
-    if Path(path).suffix.lower() in _PARQUET:
+    if is_parquet(path):
         require("pyarrow", extra="parquet", by=f"The file {path}")
 
 
@@ -146,12 +152,36 @@ def read_table(path):
     try:
         if separator is None:
             return pd.read_parquet(path)
-        return pd.read_csv(path, sep=separator)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, sep=separator, index_col=False)
+    except pd.errors.ParserWarning as exc:
+        raise DatasetError(
+            f"{path}: the rows have more fields than the header. Name every field, or "
+            "take out the separator at the end of the rows."
+        ) from exc
     except (ValueError, UnicodeError) as exc:  # ParserError is a ValueError
         raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
 
 
-def write_table(frame, path):
+def read_text_table(path):
+    """Table of a CSV or TSV file with every cell as it is written.
+
+    Returns
+    -------
+    frame : DataFrame of str
+        Columns 0, 1 and so on; the first row is the header.
+    """
+    separator = _TABLES[path.suffix.lower()]
+    try:
+        return pd.read_csv(
+            path, sep=separator, header=None, dtype=str, keep_default_na=False
+        )
+    except (ValueError, UnicodeError) as exc:
+        raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
+
+
+def write_table(frame, path, *, header=True):
     """Write a data frame in the format that the name of the file tells."""
     path = Path(path)
     check_table_format(path)
@@ -159,9 +189,9 @@ def write_table(frame, path):
     partial = path.with_name(path.name + ".partial")
     try:
         if separator is None:
-            frame.to_parquet(partial, index=False)
+            frame.to_parquet(partial)
         else:
-            frame.to_csv(partial, sep=separator, index=False)
+            frame.to_csv(partial, sep=separator, index=False, header=header)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -201,4 +231,12 @@ def _open_table(path, target, dropped):
     given = labels.to_numpy()
     if labels.dtype.kind in "OU" or isinstance(labels.dtype, pd.StringDtype):
         given = labels.to_numpy(dtype=object, na_value=None)
+    missing = np.flatnonzero(labels.isna())
+    if len(missing):
+        raise DatasetError(
+            f"{path}: every row must have a label in the column {target!r}; "
+            f"{len(missing)} have none, the first is row {missing[0]}. Label them or "
+            "leave them out. In a CSV file the texts NA, N/A, nan, null and None stand "
+            "for no label, too: a class that is called so needs another name."
+        )
     return Data("table", X, given, shown, None, None, labels_version(given), frame)

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_sample_weight
 
+from hubclean._validation import check_sample_weight
 from hubclean.exceptions import ParameterError
 
 
@@ -15,13 +16,8 @@ def row_weights(class_weight, labels, sample_weight, n_rows):
     if class_weight is not None:
         weights *= compute_sample_weight(class_weight, labels).astype("float32")
     if sample_weight is not None:
-        given = np.asarray(sample_weight, dtype="float32")
-        if given.shape != (n_rows,):
-            raise ParameterError(
-                "KerasClassifier: `sample_weight` must have one number per row of X; "
-                f"got shape {given.shape} for {n_rows} rows."
-            )
-        weights *= given
+        given = check_sample_weight(sample_weight, n_rows, by="KerasClassifier")
+        weights *= given.astype("float32")
     return weights
 
 

@@ -14,6 +14,7 @@ from hubclean.pytorch._data import BatchDataset, BatchOrder
 from hubclean.pytorch._devices import give_memory_back
 from hubclean.pytorch._modules import first_output
 from hubclean.pytorch._tensors import prepare
+from hubclean.pytorch._weighted_loss import every_row, gives_every_row, weighted_loss
 
 _DEFAULT_LR = 0.01
 _PRECISIONS = {
@@ -153,17 +154,13 @@ class TrainingLoop(NeuralNetClassifier):
         if batch.weights is None:
             return self.get_loss(output, codes, X=batch[0], training=True)
         weights = batch.weights.to(self.device_)
-        with _every_row(self.criterion_):
+        with every_row(self.criterion_):
             losses = self.get_loss(output, codes, X=batch[0], training=True)
-        if losses.shape != weights.shape:
-            raise ParameterError(
-                "skorch: `sample_weight` needs a loss for every row; with "
-                f"reduction='none' {type(self.criterion_).__name__} gave the shape "
-                f"{tuple(losses.shape)} for {len(weights)} rows. Use one of torch's "
-                "losses, or train without weights."
-            )
-        total = weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-        return (losses * weights).sum() / total
+        return weighted_loss(self.criterion_, losses, codes, weights)
+
+    def takes_sample_weight(self):
+        """Whether rows can be weighed: whether the loss gives one for every row."""
+        return gives_every_row(self._made_criterion())
 
     def _logits(self, output):
         """Logits, which are the logarithms of probabilities where those came."""
@@ -184,10 +181,13 @@ class TrainingLoop(NeuralNetClassifier):
 
     def initialize_criterion(self):
         """Make the loss; cross-entropy without `criterion`."""
+        self.criterion_ = self._made_criterion()
+        return self
+
+    def _made_criterion(self):
         kwargs = self.get_params_for("criterion")
         criterion = nn.CrossEntropyLoss if self.criterion is None else self.criterion
-        self.criterion_ = self.initialized_instance(criterion, kwargs)
-        return self
+        return self.initialized_instance(criterion, kwargs)
 
     def _initialize_criterion(self, reason=None):
         with self._current_init_context("criterion"):
@@ -252,20 +252,6 @@ class TrainingLoop(NeuralNetClassifier):
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-
-
-@contextlib.contextmanager
-def _every_row(criterion):
-    """Let a loss give that of every row, where it can."""
-    reduction = getattr(criterion, "reduction", None)
-    if reduction is None:
-        yield
-        return
-    criterion.reduction = "none"
-    try:
-        yield
-    finally:
-        criterion.reduction = reduction
 
 
 def one_cycle(n_steps, peak):

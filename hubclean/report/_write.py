@@ -133,10 +133,12 @@ def write_report(
 def _format(path, format):
     """The format asked for, or the one that the file name tells."""
     if format is None:
-        format = _FORMATS.get(path.suffix.lower(), "html")
+        suffix = path.suffix.lower()
+        format = _FORMATS.get(suffix, f"a file {path.name}" if suffix else "html")
     if format not in {"html", "json", "markdown"}:
         raise ParameterError(
-            "write_report: `format` must be 'html', 'json' or 'markdown'; got "
+            "write_report: the name of the file must end in "
+            f"{', '.join(_FORMATS)}, or `format` be 'html', 'json' or 'markdown'; got "
             f"{format!r}."
         )
     return format
