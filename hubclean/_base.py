@@ -50,6 +50,10 @@ from hubclean._validation import (
 from hubclean.evidence import Given, as_evidence
 from hubclean.exceptions import LabelQualityWarning, ParameterError
 
+# What a table of JSON values may hold as it is; other values are told by their repr.
+_PLAIN = (str, int, float, bool, type(None))
+_REPR_LENGTH = 200
+
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
     """Base of the estimators that judge labels by out-of-sample probabilities."""
@@ -148,7 +152,16 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             labels_like(given.classes, judgement.predicted, getattr(y, "dtype", None)),
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
+        self.label_issues_.attrs["hubclean"] = {"parameters": self._told_parameters()}
         return given, judgement, generator
+
+    def _told_parameters(self):
+        """Parameters that the answer depends on, as plain values."""
+        return {
+            name: value if isinstance(value, _PLAIN) else repr(value)[:_REPR_LENGTH]
+            for name, value in self.get_params(deep=False).items()
+            if name not in ("memory", "n_jobs", "verbose")
+        }
 
     def _check_parameters_of_margins(self):
         """Margins say that a label is wrong, not which one is right, nor how likely."""

@@ -112,8 +112,9 @@ class HubLabelCleaner(
     """Find wrong labels out of sample, and predict with a model trained without them.
 
     ``fit`` predicts every row with a clone of `estimator` that was trained on other
-    folds, scores and flags the given labels by confident learning [1]_, and fits a
-    final clone on the corrected data. It is a transformer, whose output is the issue
+    folds, estimates the probability that each given label is wrong, flags the likely
+    ones (or scores and flags by confident learning [1]_, by name), and fits a final
+    clone on the corrected data. It is a transformer, whose output is the issue
     mask, the label quality and the predicted labels, and a classifier, whose
     predictions come from the final clone.
 
@@ -131,8 +132,9 @@ class HubLabelCleaner(
         `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
         model; ``"leave_one_out"``, exact leave-one-out predictions for features
         or embeddings, without training `estimator` for it; a list of kinds, or of
-        classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
-        have the settings and the sources.
+        classifiers to cross-validate, is averaged (all but ``"dynamics"``, which comes
+        with a rule and a score of its own). The classes in `hubclean.evidence` have
+        the settings and the sources.
     score_by : str, default="clean_probability"
         Label quality score: ``"clean_probability"``, the estimated probability that
         the given label is right; ``"self_confidence"``, ``"normalized_margin"`` or
@@ -179,7 +181,8 @@ class HubLabelCleaner(
         Sorted classes.
     label_issues_ : DataFrame of n_samples rows
         ``is_label_issue`` (bool), ``label_quality`` (float in [0, 1]; NaN for a row
-        that could not be judged) and ``predicted_labels`` (dtype of y).
+        that could not be judged) and ``predicted_labels`` (dtype of y);
+        ``attrs["hubclean"]["parameters"]`` tells what it was made with.
     pred_probs_ : ndarray of shape (n_samples, n_classes)
         Out-of-sample probabilities, columns in the order of `classes_`.
     confident_joint_ : ndarray of int, shape (n_classes, n_classes)

@@ -42,3 +42,20 @@ print(f"{flagged.sum()} flagged, {wrong[flagged].sum()} of {wrong.sum()} errors 
 
 # %%
 WorstExamplesDisplay.from_estimator(cleaner, messages, given, n_examples=12)
+
+# %%
+# The other arrangement has the cleaner as the last step. The words are then counted
+# once, on all messages, and parameters are named ``clean__estimator__C`` in a search;
+# inside, they are counted in every fold anew, and named
+# ``estimator__logisticregression__C``. Only with rows of numbers can leave-one-out
+# evidence be averaged in.
+
+pipe = make_pipeline(
+    TfidfVectorizer(),
+    HubLabelCleaner(
+        LogisticRegression(C=3), evidence=["cv", "leave_one_out"], random_state=0
+    ),
+)
+pipe.fit(messages, given)
+flagged = pipe[-1].label_issues_["is_label_issue"].to_numpy()
+print(f"{flagged.sum()} flagged, {wrong[flagged].sum()} of {wrong.sum()} errors found")

@@ -37,7 +37,9 @@ def skorch(
         "timm/resnet18", is a model of torchvision or timm with a head for the classes
         of `y`. None is a small network sized from the data: a residual one for
         images, a multilayer perceptron for rows of numbers. Outputs are logits or
-        probabilities, one per class.
+        probabilities, one per class. It gets float32: bytes divided by 255, other
+        numbers as they are; a module with convolutions gets images with the channels
+        first, grey ones with one channel, another module gets rows as they are stored.
     criterion : torch loss class or instance, or None
         None is the cross-entropy. It gets logits.
     optimizer : torch.optim.Optimizer class or None
@@ -79,7 +81,9 @@ def skorch(
         ``num_threads`` (of the CPU, 1: folds side by side with ``n_jobs`` use the
         cores better, and sums over more threads differ in the last bits; None leaves
         it to torch); ``read_threads`` (that fetch batches ahead of the training, 1);
-        ``record_margins``, ``average_epochs`` and ``fold`` (see `hubclean._hooks`).
+        ``average_epochs`` (share of the last epochs whose probabilities are averaged,
+        in [0, 1]); ``record_margins`` (True keeps how the margin of every given label
+        moved, in ``margin_history_``); ``fold`` (a number, set by the cleaner).
 
     Returns
     -------
