@@ -169,12 +169,13 @@ def draw_panels(path, xlabel, plot):
 
     results = pd.read_csv(path)
     noises = list(results["noise"].unique())
-    figure = Figure((5 * len(noises), 5), layout="constrained")
+    n_columns = min(3, len(noises) + 1)  # of the legend
+    figure = Figure((3.5 * n_columns, 5), layout="constrained")
     panels = figure.subplots(1, len(noises), squeeze=False)[0]
     for axes, noise in zip(panels, noises, strict=True):
         plot(axes, results[results["noise"] == noise])
         axes.set(title=noise.replace("_", " "), xlabel=xlabel)
     panels[0].set_ylabel("test accuracy")
     named = panels[0].get_legend_handles_labels()
-    figure.legend(*named, loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(*named, loc="outside lower center", ncols=n_columns, fontsize="small")
     figure.savefig(Path(path).with_suffix(".png"), dpi=120)

@@ -22,16 +22,16 @@ COLUMNS = (
 ).split()
 LEVELS = [step / 100 for step in range(0, 50, 5)]
 #: Way -> correction, and whether leave-one-out probabilities count too. The network
-#: takes weights, but for "without".
+#: takes weights, but for "no weights".
 FINDERS = {
     "cleanlab default": ("cleanlab", False),
     "cleanlab default, cv and leave_one_out": ("cleanlab", True),
-    "hubclean auto": ("prune", False),
-    "hubclean auto, relabel": ("relabel", False),
-    "hubclean auto, soft_labels": ("soft_labels", False),
-    "hubclean auto, auto without weights": ("auto", False),
-    "hubclean auto, auto": ("auto", False),
-    "hubclean auto, auto, cv and leave_one_out": ("auto", True),
+    "hubclean, prune": ("prune", False),
+    "hubclean, relabel": ("relabel", False),
+    "hubclean, soft_labels": ("soft_labels", False),
+    "hubclean, auto, no weights": ("auto", False),
+    "hubclean, auto": ("auto", False),
+    "hubclean, auto, cv and leave_one_out": ("auto", True),
 }
 WAYS = [(way,) for way in ("all rows", *FINDERS, "truly clean rows")]
 
@@ -61,7 +61,7 @@ def cleaned(problem, way):
         issues = cleanlab_issues(*judged, n_jobs=1)
         return problem.only(~issues), issues, get_label_quality_scores(*judged)
     result = problem.found
-    weighted = not way.endswith("without weights")
+    weighted = not way.endswith("no weights")
     corrected = problem.corrected(correction, weighted=weighted)
     return corrected, result.is_label_issue, result.label_quality
 
