@@ -15,6 +15,7 @@ from hubclean.exceptions import (
     LabelsError,
     MissingPackageError,
     ParameterError,
+    RowsError,
 )
 from hubclean.report import summarise, write_report
 from hubclean.report._thumbnails import thumbnails
@@ -285,3 +286,10 @@ def test_many_classes_have_pairs_and_no_matrix(tmp_path):
     assert data_of(path)["suspects"][0]["row"] == 0
     assert "and 188 more classes" in path.read_text()
     assert "Noise matrix" not in path.read_text()
+
+
+def test_rows_that_are_not_those_that_were_judged(tmp_path):
+    few = np.zeros((len(LABELS) - 1, 2))
+    with pytest.raises(RowsError, match=f"`X` must hold the {len(LABELS)} rows"):
+        write_report(tmp_path / "r.html", ISSUES, LABELS, few)
+    assert not (tmp_path / "r.html").exists()

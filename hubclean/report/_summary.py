@@ -11,8 +11,8 @@ import pandas as pd
 
 import hubclean
 from hubclean._labels_version import labels_version
-from hubclean._rows import is_lazy
-from hubclean.exceptions import LabelsError
+from hubclean._rows import is_lazy, n_rows
+from hubclean.exceptions import LabelsError, RowsError
 from hubclean.plotting import LabelQualityDisplay, NoiseMatrixDisplay
 from hubclean.plotting._content import as_table, as_texts, check_kind, read_rows
 from hubclean.plotting._table import judged_labels
@@ -82,6 +82,11 @@ def summarise(
         raise LabelsError(
             f"{_BY}: `row_names` must hold one name for each of the {len(labels)} "
             f"rows; got {len(row_names)}."
+        )
+    if X is not None and n_rows(X) != len(labels):
+        raise RowsError(
+            f"{_BY}: `X` must hold the {len(labels)} rows that were judged; got "
+            f"{n_rows(X)}."
         )
     rows = judged.worst(max_suspects)
     kind = check_kind(kind, X, _BY)
