@@ -56,13 +56,19 @@ def templates(tmp_path_factory):
 
 
 def start(server, action, path, step=None):
-    ours, theirs = server.Pipe()
-    process = server.Process(target=victim.run, args=(action, path, step, theirs))
-    process.start()
-    theirs.close()
-    assert ours.recv() == "ready"
-    ours.send("go")
-    return process, ours
+    """Start a child; one that was forked in a bad moment, and hangs, once more."""
+    for _ in range(3):
+        ours, theirs = server.Pipe()
+        process = server.Process(target=victim.run, args=(action, path, step, theirs))
+        process.start()
+        theirs.close()
+        if ours.poll(30):
+            assert ours.recv() == "ready"
+            ours.send("go")
+            return process, ours
+        process.kill()  # a thread of the server held a lock when it was forked
+        process.join(60)
+    pytest.fail("no child of the fork server got ready")
 
 
 def killed(process):
