@@ -116,8 +116,9 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
     def _find_issues(self, X, y, params):
         """Judge every label: check, collect evidence, apply the issue rule.
 
-        Sets ``classes_``, ``label_issues_``, ``pred_probs_``, ``confident_joint_``,
-        ``noise_matrix_``, ``n_features_in_`` and ``feature_names_in_``.
+        Sets ``classes_``, ``evidence_``, ``label_issues_``, ``pred_probs_``,
+        ``confident_joint_``, ``noise_matrix_``, ``n_features_in_`` and
+        ``feature_names_in_``.
 
         Returns
         -------
@@ -131,6 +132,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         given = self._check_input(X, y, params)
         generator = random_generator(self.random_state)
         kind = as_evidence(self.evidence, by=given.by)
+        if hasattr(kind, "chosen"):
+            kind = kind.chosen(given)
         if hasattr(kind, "check"):
             kind.check(given)
         check_fit_weights(
@@ -142,6 +145,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         judgement = self._judge(given.codes, evidence)
         check_features(self, given.X, reset=True)
         self.classes_ = given.classes
+        self.evidence_ = kind
         self.pred_probs_ = evidence.pred_probs
         self.confident_joint_ = judgement.confident_joint
         self.noise_matrix_ = judgement.noise_matrix

@@ -131,7 +131,8 @@ class HubLabelCleaner(
         Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
         `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
         model; ``"leave_one_out"``, exact leave-one-out predictions for features
-        or embeddings, without training `estimator` for it; a list of kinds, or of
+        or embeddings, without training `estimator` for it; ``"auto"``, ``"cv"`` and,
+        for a table of numbers, ``"leave_one_out"`` with it; a list of kinds, or of
         classifiers to cross-validate, is averaged (all but ``"dynamics"``, which comes
         with a rule and a score of its own). The classes in `hubclean.evidence` have
         the settings and the sources.
@@ -183,6 +184,8 @@ class HubLabelCleaner(
         ``is_label_issue`` (bool), ``label_quality`` (float in [0, 1]; NaN for a row
         that could not be judged) and ``predicted_labels`` (dtype of y);
         ``attrs["hubclean"]["parameters"]`` tells what it was made with.
+    evidence_ : object of `hubclean.evidence`
+        Where the probabilities came from; what ``"auto"`` chose.
     pred_probs_ : ndarray of shape (n_samples, n_classes)
         Out-of-sample probabilities, columns in the order of `classes_`.
     confident_joint_ : ndarray of int, shape (n_classes, n_classes)

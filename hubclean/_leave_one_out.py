@@ -5,7 +5,7 @@ Arrays in, arrays out. It imports only `hubclean._temperature`.
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
@@ -14,10 +14,26 @@ from hubclean._temperature import fitted_scale
 
 _ALPHAS = np.logspace(-6, 0, 13)
 _BLOCK_ROWS = 8192
+# Rows and random features by which a kernel is chosen, and nobody's seed for it.
+_CHOICE_ROWS, _FEWEST_CHOICE_ROWS, _CHOICE_COMPONENTS = 1000, 50, 300
+_CHOICE_SEED = 0x6B65726E
+# Gamma of the kernels to choose from, times the usual one -> share of its log loss by
+# which it must be better. A sample likes smooth kernels more than all rows do.
+_WIDTHS = {1.0: 0.0, 0.3: 0.05}
+# The same for standardised features.
+_STANDARDIZING = 0.01
 
 
 def ridge_pred_probs(
-    codes, features, n_classes, *, n_components=1000, random_state=0, groups=None
+    codes,
+    features,
+    n_classes,
+    *,
+    n_components=1000,
+    gamma=None,
+    standardize=None,
+    random_state=0,
+    groups=None,
 ):
     """Leave-one-out probabilities of a ridge classifier on random Fourier features.
 
@@ -32,12 +48,19 @@ def ridge_pred_probs(
     codes : ndarray of int, shape (n_samples,)
         Given labels, coded 0 to n_classes - 1.
     features : ndarray of float, shape (n_samples, n_features)
-        Features or embeddings, on scales that can be compared.
+        Features or embeddings.
     n_classes : int
         Number of classes.
     n_components : int, default=1000
         Random Fourier features of a Gaussian kernel [2]_; 0 takes the features as
         they are.
+    gamma : float, default=None
+        Of the kernel ``exp(-gamma * ||x - y||**2)``. None takes
+        ``1 / (n_features * features.var())``, or 0.3 times that where the log loss of
+        at most 1,000 rows, each left out, is smaller by more than 5 %.
+    standardize : bool, default=None
+        Bring every feature to mean 0 and variance 1. None does so where that log loss
+        is smaller by more than 1 %.
     random_state : int, default=0
         Draws the random features.
     groups : ndarray of int, shape (n_samples,), default=None
@@ -65,10 +88,77 @@ def ridge_pred_probs(
     5
     """
     features = np.asarray(features, dtype=np.float64)
+    kernel = _kernel(
+        codes, features, n_classes, n_components, gamma, standardize, groups
+    )
+    scores = _ridge_scores(
+        codes, features, n_classes, n_components, *kernel, random_state, groups
+    )
+    return softmax(fitted_scale(scores, codes) * scores, axis=1)
+
+
+def _kernel(codes, features, n_classes, n_components, gamma, standardize, groups):
+    """Whether to standardise, and the gamma; what is None is chosen by the rows."""
+    varied = features.std(axis=0)
+    varied = varied[varied > 0]
+    variances = {False: features.shape[1] * features.var(), True: len(varied)}
+    if standardize is None:
+        alike = not len(varied) or np.ptp(varied) < 0.01 * varied.max()
+        ways = [False] if alike else [False, True]
+    else:
+        ways = [standardize]
+    widths = _WIDTHS if gamma is None and n_components else {None: 0.0}
+    kernels, worse = [], []
+    for way in ways:
+        for width, gain in widths.items():
+            usual = 1 / variances[way] if variances[way] else 1.0
+            kernels.append((way, gamma if width is None else width * usual))
+            worse.append((1 + gain) * (1 + _STANDARDIZING * way))
+    rows = _choice_rows(len(codes), groups)
+    if len(kernels) == 1 or len(rows) < _FEWEST_CHOICE_ROWS:
+        return kernels[0]
+    n_components = min(n_components, _CHOICE_COMPONENTS)
+    losses = [
+        _log_loss(codes[rows], features[rows], n_classes, n_components, *kernel)
+        for kernel in kernels
+    ]
+    return kernels[int(np.argmin(np.multiply(losses, worse)))]
+
+
+def _choice_rows(n_samples, groups):
+    """Rows by which a kernel is chosen, one of each group."""
+    rows = np.random.default_rng(_CHOICE_SEED).permutation(n_samples)
+    if groups is not None:
+        rows = rows[np.sort(np.unique(groups[rows], return_index=True)[1])]
+    return rows[:_CHOICE_ROWS]
+
+
+def _log_loss(codes, features, n_classes, n_components, standardize, gamma):
+    """Mean log loss of the given labels, each left out."""
+    scores = _ridge_scores(
+        codes, features, n_classes, n_components, standardize, gamma, _CHOICE_SEED
+    )
+    logs = log_softmax(fitted_scale(scores, codes) * scores, axis=1)
+    return -logs[np.arange(len(codes)), codes].mean()
+
+
+def _ridge_scores(
+    codes,
+    features,
+    n_classes,
+    n_components,
+    standardize,
+    gamma,
+    random_state,
+    groups=None,
+):
+    """Leave-one-out predictions of the penalty that has the smallest squared error."""
     n_samples = len(features)
+    if standardize:
+        features = standardized(features)
     if n_components:
         sampler = RBFSampler(
-            gamma="scale",
+            gamma=gamma,
             n_components=min(n_components, 2 * n_samples),
             random_state=random_state,
         )
@@ -91,7 +181,15 @@ def ridge_pred_probs(
         error = np.mean((scores - onehot) ** 2)
         if error < best_error:
             best_error, best = error, scores
-    return softmax(fitted_scale(best, codes) * best, axis=1)
+    return best
+
+
+def standardized(features):
+    """Every feature with mean 0 and variance 1, but for those of one value."""
+    deviations = features.std(axis=0)
+    features = features - features.mean(axis=0)
+    features /= np.where(deviations > 0, deviations, 1.0)
+    return features
 
 
 def _in_place_product(features, vectors):

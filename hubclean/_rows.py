@@ -129,7 +129,10 @@ def row_digests(X):
         return _digest(_sparse_row_bytes(X))
     if hasattr(X, "iloc") or (hasattr(X, "columns") and hasattr(X, "to_pandas")):
         return _frame_digests(X)
-    array = np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        return _ragged_digests(X)
     if array.dtype.kind in "biufc" and array.dtype.itemsize:
         return _digest(_numeric_row_bytes(array))
     return _object_digests(array)
@@ -183,6 +186,25 @@ def _object_digests(array):
     if array.ndim <= 2 and array.dtype.kind in "OUST":
         return _frame_digests(pd.DataFrame(array.astype(object)))
     return _digest(repr(row.tolist()).encode() for row in array)
+
+
+def _ragged_digests(X):
+    """Hash rows of several shapes, each as among rows of its own shape."""
+    shapes = {}
+    for position, row in enumerate(X):
+        try:
+            shape = np.shape(row)
+        except ValueError:  # ragged itself
+            shape = None
+        shapes.setdefault(shape, []).append(position)
+    digests = np.empty(len(X), dtype=np.uint64)
+    for shape, positions in shapes.items():
+        rows = [X[position] for position in positions]
+        if shape is None:
+            digests[positions] = _digest(repr(row).encode() for row in rows)
+        else:
+            digests[positions] = row_digests(rows)
+    return digests
 
 
 def _nested_bytes(row):

@@ -30,7 +30,8 @@ class LabelCleaningSampler(LabelIssueFinder):
         Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
         `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
         model; ``"leave_one_out"``, exact leave-one-out predictions for features
-        or embeddings, without training `estimator` for it; a list of kinds, or of
+        or embeddings, without training `estimator` for it; ``"auto"``, ``"cv"`` and,
+        for a table of numbers, ``"leave_one_out"`` with it; a list of kinds, or of
         classifiers to cross-validate, is averaged. The classes in `hubclean.evidence`
         have the settings and the sources.
     score_by : str, default="clean_probability"
@@ -66,6 +67,8 @@ default="prune_fraction"
         The table, as for `HubLabelCleaner`.
     classes_ : ndarray of shape (n_classes,)
         Sorted classes.
+    evidence_ : object of `hubclean.evidence`
+        Where the probabilities came from; what ``"auto"`` chose.
     pred_probs_ : ndarray of shape (n_samples, n_classes)
         Out-of-sample probabilities.
     confident_joint_, noise_matrix_ : ndarray of shape (n_classes, n_classes)

@@ -17,7 +17,11 @@ from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
 from hubclean._folds import count_epochs, draw_seed, seed_estimator
 from hubclean._hooks import offers
-from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
+from hubclean._leave_one_out import (
+    neighbour_pred_probs,
+    ridge_pred_probs,
+    standardized,
+)
 from hubclean._margin_rule import profiled_margins
 from hubclean._out_of_sample import (
     OutOfSample,
@@ -34,7 +38,10 @@ from hubclean._validation import (
 )
 from hubclean.exceptions import EstimatorError, ParameterError, RowsError
 
-__all__ = ["Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
+__all__ = ["Auto", "Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
+
+# What `Auto` gives to leave-one-out, which holds 1,000 features for every row.
+_AUTO_ROWS, _AUTO_NUMBERS = 100_000, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,14 @@ class LeaveOneOut(BaseEstimator):
         the nearest other rows.
     n_components : int, default=1000
         Random Fourier features for ``"ridge"``; 0 takes the features as they are.
+    gamma : float > 0, default=None
+        For ``"ridge"``: of the Gaussian kernel ``exp(-gamma * ||x - y||**2)``. None
+        takes ``1 / (n_features * X.var())``, or 0.3 times that where it explains the
+        given labels clearly better.
+    standardize : bool, default=None
+        Bring every feature to mean 0 and variance 1. None does so, for ``"ridge"``,
+        where that explains the given labels better; ``"neighbors"`` then takes the
+        features as they are.
     n_neighbors : int, default=10
         For ``"neighbors"``.
 
@@ -179,12 +194,24 @@ class LeaveOneOut(BaseEstimator):
     _parameter_constraints = {
         "method": [StrOptions({"ridge", "neighbors"})],
         "n_components": [Interval(Integral, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, None, closed="neither"), None],
+        "standardize": ["boolean", None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, method="ridge", *, n_components=1000, n_neighbors=10):
+    def __init__(
+        self,
+        method="ridge",
+        *,
+        n_components=1000,
+        gamma=None,
+        standardize=None,
+        n_neighbors=10,
+    ):
         self.method = method
         self.n_components = n_components
+        self.gamma = gamma
+        self.standardize = standardize
         self.n_neighbors = n_neighbors
 
     def check(self, given):
@@ -207,10 +234,14 @@ class LeaveOneOut(BaseEstimator):
                 features,
                 n_classes,
                 n_components=self.n_components,
+                gamma=self.gamma,
+                standardize=self.standardize,
                 random_state=seed,
                 groups=groups,
             )
         else:
+            if self.standardize:
+                features = standardized(features)
             probs = neighbour_pred_probs(
                 given.codes,
                 features,
@@ -310,8 +341,51 @@ class Average(BaseEstimator):
         return OutOfSample(probs, judged)
 
 
+class Auto(BaseEstimator):
+    """Cross-validation, and leave-one-out with it where X is a table of numbers.
+
+    Two models that err differently find more together than either alone [1]_: the
+    cleaner's estimator in folds, and a ridge classifier that costs about one training.
+    A table of numbers is a two-dimensional array or data frame without text,
+    categories or missing values, of at most 100,000 rows and 100,000,000 numbers;
+    sparse matrices, images and lazy columns are left to the estimator.
+
+    The probabilities are averaged with equal weights. Weights by the likelihood of the
+    given labels would prefer whichever model has learned the wrong ones.
+
+    References
+    ----------
+    .. [1] Breiman, "Stacked regressions", Machine Learning 24 (1996), section 1;
+       Lakshminarayanan, Pritzel, Blundell, "Simple and scalable predictive
+       uncertainty estimation using deep ensembles", NIPS 2017.
+
+    Examples
+    --------
+    >>> from hubclean import HubLabelCleaner
+    >>> from sklearn.datasets import load_iris
+    >>> cleaner = HubLabelCleaner(evidence="auto", random_state=0)
+    >>> cleaner.fit(*load_iris(return_X_y=True)).evidence_
+    Average(kinds=[CrossValidation(), LeaveOneOut()])
+    """
+
+    def check(self, given):
+        """Check what can be checked before anything is trained."""
+        self.chosen(given).check(given)
+
+    def collect(self, given, generator):
+        """Collect what was chosen; returns `OutOfSample`."""
+        return self.chosen(given).collect(given, generator)
+
+    def chosen(self, given):
+        """Kind of evidence for these rows."""
+        if _is_table_of_numbers(given.X):
+            return Average([CrossValidation(), LeaveOneOut()])
+        return CrossValidation()
+
+
 #: Short name -> kind of evidence.
 KINDS = {
+    "auto": Auto,
     "cv": CrossValidation,
     "dynamics": TrainingDynamics,
     "leave_one_out": LeaveOneOut,
@@ -365,6 +439,23 @@ def _own(estimator, given):
     return check_classifier(as_classifier(estimator, by=given.by), by=given.by)
 
 
+def _is_table_of_numbers(X):
+    """Whether X is dense, 2-D, finite, numeric, and not too large."""
+    if isinstance(X, list | tuple) or hasattr(X, "iloc") or hasattr(X, "to_numpy"):
+        try:
+            X = np.asarray(X)
+        except ValueError:  # rows of several lengths
+            return False
+    return (
+        isinstance(X, np.ndarray)
+        and X.ndim == 2
+        and X.dtype.kind in "biuf"
+        and len(X) <= _AUTO_ROWS
+        and 0 < X.size <= _AUTO_NUMBERS
+        and bool(np.isfinite(X).all())
+    )
+
+
 def _features(given):
     """X as one row of numbers for each sample."""
     X = given.X
@@ -377,6 +468,12 @@ def _features(given):
             f"embeddings; got rows that are not ({exc}). Put a vectoriser before the "
             "cleaner, or use evidence='cv'."
         ) from exc
+    if not features.shape[1]:
+        raise RowsError(
+            f"{given.by}: evidence='leave_one_out' needs features; found array with 0 "
+            f"feature(s) (shape={features.shape}) while a minimum of 1 is required. "
+            "Pass rows with at least one number."
+        )
     if not np.isfinite(features).all():
         row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
         raise RowsError(

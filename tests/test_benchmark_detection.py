@@ -50,6 +50,32 @@ def test_detection(tmp_path):
     assert rows(path) == table
 
 
+def test_tabular(benchmarks, tmp_path):
+    import tabular
+
+    path = tmp_path / "tabular.csv"
+    tabular.main(["--quick", "--out", str(path)])
+    table = rows(path)
+    assert len(table) == 4 * 4  # kinds of noise, methods
+    for row in table:
+        assert row["table"] == "wine"
+        assert int(row["rows"]) == 178
+        assert abs(int(row["planted"]) - 18) <= 1
+        assert float(row["f1"]) <= float(row["best_f1"]) + 1e-4 or (
+            row["method"].startswith("cleanlab")  # no cut of its score
+        )
+    tabular.main(["--quick", "--out", str(path)])
+    assert rows(path) == table
+
+
+def test_words_of_tables_become_numbers(benchmarks):
+    import pandas as pd
+    from tabular import numbers
+
+    cells = pd.DataFrame({0: ["1", "2.5"], 1: ["red", "blue"], 2: [3, 4]})
+    assert numbers(cells).tolist() == [[1, 3, 0, 1], [2.5, 4, 1, 0]]
+
+
 def test_noise_sweep(benchmarks, tmp_path):
     import noise_sweep
 

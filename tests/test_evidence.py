@@ -1,7 +1,9 @@
 """Kinds of evidence: each is out of sample, each fits in scikit-learn."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import Ridge
@@ -11,6 +13,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import hubclean.evidence
 from hubclean import HubLabelCleaner, LabelCleaningSampler
 from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean.evidence import CrossValidation, LeaveOneOut
@@ -23,6 +26,7 @@ from hubclean.exceptions import (
 from tests.conftest import plant_errors
 
 KINDS = [
+    "auto",
     "cv",
     "leave_one_out",
     LeaveOneOut("neighbors"),
@@ -173,6 +177,101 @@ def test_adapters_average_their_epochs(small, inside, evidence, first):
     assert set(cleaner.pred_probs_[:, 0]) == {first}
 
 
+@pytest.mark.parametrize("method", ["ridge", "neighbors"])
+def test_leave_one_out_on_features_of_other_units(digits, method):
+    X, given, _, wrong = digits
+    X = np.random.default_rng(0).permutation(np.logspace(-6, 6, 64)) * (X + 5)
+    found = {}
+    for standardize in (None, False, True):
+        evidence = LeaveOneOut(method, standardize=standardize)
+        cleaner = HubLabelCleaner(GaussianNB(), evidence=evidence, random_state=0)
+        found[standardize] = precision(cleaner.fit(X, given).label_issues_, wrong)
+    assert found[False] < 0.9
+    assert found[True] > 0.95
+    assert found[None] == found[method == "ridge"]
+
+
+def test_the_kernel_is_chosen_by_what_it_explains():
+    """Few rows, one class on either side of a line: smooth is better."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(150, 30))
+    codes = (features[:, 0] > 0).astype(int)
+    chosen = ridge_pred_probs(codes, features, 2, standardize=False)
+    usual = 1 / (30 * features.var())
+    smooth, narrow = (
+        ridge_pred_probs(codes, features, 2, standardize=False, gamma=width * usual)
+        for width in (0.3, 1.0)
+    )
+    np.testing.assert_array_equal(chosen, smooth)
+    assert (chosen != narrow).any()
+
+
+def test_features_of_one_value_are_no_harm():
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0, 1], 100)
+    features = np.column_stack([codes + rng.normal(size=200), np.full(200, 7.0)])
+    for constant in (features, np.full((200, 2), 7.0)):
+        for n_components in (0, 1000):
+            probs = ridge_pred_probs(codes, constant, 2, n_components=n_components)
+            np.testing.assert_allclose(probs.sum(axis=1), 1)
+
+
+def test_auto_adds_leave_one_out_for_tables_of_numbers(small):
+    X, given, _, _ = small
+    cleaner = HubLabelCleaner(GaussianNB(), evidence="auto", random_state=0)
+    both = clone(cleaner).set_params(evidence=["cv", "leave_one_out"]).fit(X, given)
+    for rows in (X, X.tolist(), pd.DataFrame(X), pd.DataFrame(X).astype(np.float32)):
+        found = clone(cleaner).fit(rows, given)
+        assert [type(kind) for kind in found.evidence_.kinds] == [
+            CrossValidation,
+            LeaveOneOut,
+        ]
+        np.testing.assert_allclose(found.pred_probs_, both.pred_probs_, atol=1e-4)
+
+
+class AnyRows(ClassifierMixin, BaseEstimator):
+    """Does not look at its rows."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        return np.full((n_rows, len(self.classes_)), 1 / len(self.classes_))
+
+
+def one_missing(X):
+    X = X.copy()
+    X[3, 2] = np.nan
+    return X
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        sparse.csr_matrix,
+        one_missing,
+        lambda X: X.reshape(-1, 2, 2),
+        lambda X: pd.DataFrame(X, columns=list("abcd")).assign(word="a"),
+        lambda X: [" ".join(map(str, row)) for row in X],
+        lambda X: [row[: 3 + i % 2].tolist() for i, row in enumerate(X)],
+    ],
+    ids=["sparse", "missing", "images", "words", "texts", "ragged"],
+)
+def test_auto_leaves_other_rows_to_the_estimator(small, rows):
+    X, given, _, _ = small
+    cleaner = HubLabelCleaner(AnyRows(), evidence="auto", cv=2).fit(rows(X), given)
+    assert isinstance(cleaner.evidence_, CrossValidation)
+
+
+def test_auto_leaves_large_tables_to_the_estimator(small, monkeypatch):
+    X, given, _, _ = small
+    monkeypatch.setattr(hubclean.evidence, "_AUTO_ROWS", len(X) - 1)
+    cleaner = HubLabelCleaner(GaussianNB(), evidence="auto").fit(X, given)
+    assert isinstance(cleaner.evidence_, CrossValidation)
+
+
 def test_images_are_flattened(digits):
     X, given, _, wrong = digits
     cleaner = HubLabelCleaner(Epochs(), evidence="leave_one_out", random_state=0)
@@ -200,7 +299,7 @@ def test_a_class_of_one_is_unjudged(small):
 def test_what_evidence_cannot_be(small):
     X, given, _, _ = small
     with pytest.raises(
-        ParameterError, match="`evidence` must be 'cv', 'dynamics', 'leave_one"
+        ParameterError, match="`evidence` must be 'auto', 'cv', 'dynamics', 'leave_one"
     ):
         HubLabelCleaner(evidence="typo").fit(X, given)
     with pytest.raises(ParameterError, match="`n_repeats` must be 1 unless `cv` is"):
@@ -209,6 +308,8 @@ def test_what_evidence_cannot_be(small):
         )
     with pytest.raises(ParameterError, match="'method' parameter of LeaveOneOut"):
         HubLabelCleaner(evidence=LeaveOneOut("typo")).fit(X, given)
+    with pytest.raises(ParameterError, match="'gamma' parameter of LeaveOneOut"):
+        HubLabelCleaner(evidence=LeaveOneOut(gamma=0.0)).fit(X, given)
     with pytest.raises(RowsError, match="needs rows of numbers"):
         HubLabelCleaner(evidence="leave_one_out").fit([["a"]] * 400, given)
     X = X.copy()
@@ -222,6 +323,7 @@ def test_what_evidence_cannot_be(small):
     [
         HubLabelCleaner(GaussianNB(), evidence=LeaveOneOut(n_components=20)),
         HubLabelCleaner(GaussianNB(), evidence=["leave_one_out", GaussianNB()]),
+        HubLabelCleaner(GaussianNB(), evidence="auto"),
     ]
 )
 def test_estimator_check(estimator, check):

@@ -36,6 +36,9 @@ def test_equal_numbers_have_equal_digests_in_every_container(container):
         pd.DataFrame({"l": [[1], [1], [2], [3]]}),
         pd.Series(["a", "a", "b", "ä"]),
         NUMBERS.reshape(4, 2, 1).astype(np.uint8),
+        [["a", "b"], ["a", "b"], ["a"], ["b", "a"]],
+        [[1], [1], [1, [2, 3]], [2]],
+        [np.zeros((2, 3)), np.zeros((2, 3)), np.ones((3, 3)), np.ones((2, 3))],
     ],
     ids=lambda X: type(X).__name__,
 )

@@ -93,10 +93,10 @@ def find(
         5, min=2, help="Folds of the out-of-sample predictions.", rich_help_panel=_RULE
     ),
     evidence: str = typer.Option(
-        "cv",
-        help=f"Where the evidence comes from: {', '.join(KINDS)}; the mean of cv and "
-        "leave_one_out with a comma. dynamics is for networks, and has a rule and a "
-        "score of its own.",
+        "auto",
+        help=f"Where the evidence comes from: {', '.join(KINDS)}, or several with a "
+        "comma. auto: cv, and leave_one_out with it for tables of numbers. dynamics is "
+        "for networks, and has a rule and a score of its own.",
         rich_help_panel=_RULE,
     ),
     filter_by: _Filter = typer.Option(
@@ -173,7 +173,7 @@ def find(
             batch_size=batch_size,
         ),
     )
-    if "leave_one_out" in evidence:
+    if "leave_one_out" in evidence or "auto" in evidence:
         X, estimator = made_ready(X, estimator)
     cleaner = HubLabelCleaner(
         estimator,
