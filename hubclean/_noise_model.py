@@ -15,7 +15,9 @@ from scipy.special import expit, log_softmax, logit, softmax
 SHARPNESS = 0.07
 #: Pseudo-rows with which the rate of a pair of classes is held to the common rate.
 PAIR_PRIOR = 2.0
-_BIAS_PRIOR = 3e-3
+# Held to no bias: by so much for each row, and by more where classes are two and rates
+# alike, as a bias then means that the rates are not.
+_BIAS_PRIOR, _BIAS_PRIOR_OF_TWO = 3e-3, 0.3
 # Nats by which few rows hold the slope to 1, and one wrong label that may always be.
 _SLOPE_PRIOR = 2.0
 _WRONG_PRIOR = 1.0
@@ -229,6 +231,8 @@ class _Fit:
         self.labels = np.asarray(labels)
         self.given = np.eye(self.n_classes)[self.labels]
         self.off = ~np.eye(self.n_classes, dtype=bool)
+        alike = kind == "uniform" and self.n_classes == 2
+        self.bias_prior = _BIAS_PRIOR_OF_TWO if alike else _BIAS_PRIOR
         n_noise = {"uniform": 1, "pairs": 1 + self.n_classes**2, "runner_up": 3}[kind]
         self.start = np.zeros(1 + self.n_classes + n_noise)
         self.start[0] = np.log(2.0)
@@ -296,8 +300,8 @@ class _Fit:
         by_noise, by_true, prior = finish(posterior, true / given[:, None])
         if by_true is not None:
             by_score += true * (by_true - (true * by_true).sum(axis=1, keepdims=True))
-        value += prior + 0.5 * _BIAS_PRIOR * self.n_rows * (bias**2).sum()
-        by_bias = by_score.sum(axis=0) + _BIAS_PRIOR * self.n_rows * bias
+        value += prior + 0.5 * self.bias_prior * self.n_rows * (bias**2).sum()
+        by_bias = by_score.sum(axis=0) + self.bias_prior * self.n_rows * bias
         value += _SLOPE_PRIOR * parameters[0] ** 2
         by_slope = slope * (by_score * self.logits).sum()
         by_slope += 2 * _SLOPE_PRIOR * parameters[0]
