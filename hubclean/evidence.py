@@ -11,6 +11,8 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from sklearn.base import BaseEstimator, clone
 
 from hubclean._adapt import as_classifier
@@ -441,7 +443,11 @@ def _own(estimator, given):
 
 def _is_table_of_numbers(X):
     """Whether X is dense, 2-D, finite, numeric, and not too large."""
-    if isinstance(X, list | tuple) or hasattr(X, "iloc") or hasattr(X, "to_numpy"):
+    if isinstance(X, pd.DataFrame):  # numbers may name categories there
+        if not all(is_numeric_dtype(d) and not is_complex_dtype(d) for d in X.dtypes):
+            return False
+        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif isinstance(X, list | tuple) or hasattr(X, "to_numpy"):
         try:
             X = np.asarray(X)
         except ValueError:  # rows of several lengths

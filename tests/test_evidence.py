@@ -220,7 +220,9 @@ def test_auto_adds_leave_one_out_for_tables_of_numbers(small):
     X, given, _, _ = small
     cleaner = HubLabelCleaner(GaussianNB(), evidence="auto", random_state=0)
     both = clone(cleaner).set_params(evidence=["cv", "leave_one_out"]).fit(X, given)
-    for rows in (X, X.tolist(), pd.DataFrame(X), pd.DataFrame(X).astype(np.float32)):
+    frame = pd.DataFrame(X)
+    containers = X, X.tolist(), frame, frame.astype(np.float32), frame.convert_dtypes()
+    for rows in containers:
         found = clone(cleaner).fit(rows, given)
         assert [type(kind) for kind in found.evidence_.kinds] == [
             CrossValidation,
@@ -254,10 +256,11 @@ def one_missing(X):
         one_missing,
         lambda X: X.reshape(-1, 2, 2),
         lambda X: pd.DataFrame(X, columns=list("abcd")).assign(word="a"),
+        lambda X: pd.DataFrame(X.round()).astype("category"),
         lambda X: [" ".join(map(str, row)) for row in X],
         lambda X: [row[: 3 + i % 2].tolist() for i, row in enumerate(X)],
     ],
-    ids=["sparse", "missing", "images", "words", "texts", "ragged"],
+    ids=["sparse", "missing", "images", "words", "categories", "texts", "ragged"],
 )
 def test_auto_leaves_other_rows_to_the_estimator(small, rows):
     X, given, _, _ = small
