@@ -12,6 +12,7 @@ The cleaner is a step like any other: it is tuned together with the model inside
 import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -51,6 +52,19 @@ print(
 )
 
 # %%
+# In a table of numbers a second model costs little: `evidence="auto"` averages the folds
+# with a ridge classifier that leaves each row out. Average precision of the label
+# quality, for the planted errors:
+
+scaled = StandardScaler().fit(X_train)
+for evidence in ("cv", "auto"):
+    cleaner = HubLabelCleaner(
+        LogisticRegression(max_iter=500), evidence=evidence, random_state=0
+    ).fit(scaled.transform(X_train), given)
+    quality = cleaner.label_issues_["label_quality"]
+    print(f"{evidence:5} {average_precision_score(wrong, 1 - quality):.3f}")
+
+# %%
 # The rows to look at first.
 
 cleaner = search.best_estimator_["clean"]
@@ -59,7 +73,6 @@ WorstExamplesDisplay.from_issues(cleaner.label_issues_, given, X_train, n_exampl
 # %%
 # Prune the issues or relabel them? With labels that are trusted, measure it.
 
-scaled = StandardScaler().fit(X_train)
 scaled_test = scaled.transform(X_test)
 PruneFractionDisplay.from_estimator(
     HubLabelCleaner(LogisticRegression(max_iter=500), random_state=0),
