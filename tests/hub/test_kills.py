@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def templates(tmp_path_factory):
 
 
 def start(server, action, path, step=None):
-    """Start a child; one that was forked in a bad moment, and hangs, once more."""
+    """Start a child; once more, of a new server, where its server's children hang."""
     for _ in range(3):
         ours, theirs = server.Pipe()
         process = server.Process(target=victim.run, args=(action, path, step, theirs))
@@ -66,8 +67,10 @@ def start(server, action, path, step=None):
             assert ours.recv() == "ready"
             ours.send("go")
             return process, ours
-        process.kill()  # a thread of the server held a lock when it was forked
-        process.join(60)
+        # A thread of the server holds a lock that its children wait for.
+        process.kill()
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        time.sleep(1)
     pytest.fail("no child of the fork server got ready")
 
 
