@@ -117,13 +117,15 @@ def test_prune_or_relabel(benchmarks, tmp_path):
 
 def test_pages_are_those_of_their_tables(benchmarks, tmp_path):
     import studies_report
+    import tabular_report
 
     docs = BENCHMARKS.parent / "docs/benchmarks"
     for path in docs.glob("*.csv"):
         shutil.copy(path, tmp_path)
     studies_report.main(["--folder", str(tmp_path)])
+    tabular_report.main(["--folder", str(tmp_path)])
     pages = sorted(tmp_path.glob("*.md"))
-    assert len(pages) == 3
+    assert len(pages) == 4
     for page in pages:
         assert page.read_text() == (docs / page.name).read_text()
 
