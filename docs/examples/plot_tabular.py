@@ -52,8 +52,8 @@ print(
 )
 
 # %%
-# In a table of numbers a second model costs little: `evidence="auto"` averages the folds
-# with a ridge classifier that leaves each row out. Average precision of the label
+# In a table of numbers a second model costs little: `evidence="auto"` averages the
+# folds with a ridge classifier that leaves each row out. Average precision of the label
 # quality, for the planted errors:
 
 scaled = StandardScaler().fit(X_train)
