@@ -117,9 +117,10 @@ def _kernel(codes, features, n_classes, n_components, gamma, standardize, groups
     rows = _choice_rows(len(codes), groups)
     if len(kernels) == 1 or len(rows) < _FEWEST_CHOICE_ROWS:
         return kernels[0]
+    codes, features = codes[rows], features[rows]
     n_components = min(n_components, _CHOICE_COMPONENTS)
     losses = [
-        _log_loss(codes[rows], features[rows], n_classes, n_components, *kernel)
+        _log_loss(codes, features, n_classes, n_components, *kernel)
         for kernel in kernels
     ]
     return kernels[int(np.argmin(np.multiply(losses, worse)))]

@@ -123,8 +123,7 @@ class CrossValidation(BaseEstimator):
             )
 
     def collect(self, given, generator):
-        """Train the folds; returns `OutOfSample`."""
-        self.check(given)
+        """Train the folds, after `check`; returns `OutOfSample`."""
         splits = []
         for _ in range(self.n_repeats):
             splits += make_splits(
@@ -222,8 +221,7 @@ class LeaveOneOut(BaseEstimator):
         _features(given)
 
     def collect(self, given, generator):
-        """Leave every row, or group, out; returns `OutOfSample`."""
-        check_parameters(self)
+        """Leave every row, or group, out, after `check`; returns `OutOfSample`."""
         features = _features(given)
         n_classes = len(given.classes)
         seed = draw_seed(generator)
