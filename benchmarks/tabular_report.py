@@ -25,7 +25,8 @@ python benchmarks/tabular_report.py
 {tables} tables of the [KEEL repository](https://sci2s.ugr.es/keel/datasets.php), real
 and made, 2 to {classes} classes, at most {rows:,} rows of each; iris and wine are
 scikit-learn's copies. Words became columns of zeros and ones. Four kinds of planted
-errors, {levels} of the labels, seed {seeds}; errors by instance follow trees that learned from true labels. Three models in 5 folds:
+errors, {levels} of the labels, seed {seeds}; errors by instance follow trees
+that learned from true labels. Three models in 5 folds:
 logistic regression on standardised features, a random forest, gradient boosting (up to
 11 classes). "cv and leave_one_out" is what `evidence="auto"` takes for a table: the
 mean of the model's probabilities and those of the ridge classifier of `LeaveOneOut`.
