@@ -145,14 +145,15 @@ def _digest(chunks):
 
 
 def _numeric_row_bytes(array):
-    """Bytes of each row as float64, so that equal numbers have equal bytes."""
+    """Shape and bytes of each row as float64: equal numbers have equal bytes."""
+    shape = repr(array.shape[1:]).encode() if array.ndim > 2 else b""
     kind = np.complex128 if array.dtype.kind == "c" else np.float64
     row_bytes = 8 * int(np.prod(array.shape[1:], dtype=np.int64)) or 8
     step = max(1, _BLOCK_BYTES // row_bytes)
     for start in range(0, len(array), step):
         block = np.ascontiguousarray(array[start : start + step], dtype=kind) + 0.0
         for row in block:  # adding 0.0 turned -0.0 into 0.0
-            yield row.tobytes()
+            yield shape + row.tobytes()
 
 
 def _sparse_row_bytes(X):

@@ -55,3 +55,10 @@ def test_sparse_rows_ignore_how_zeros_are_stored():
     stored = sparse.csr_matrix(([0.0, 5.0], ([0, 0], [0, 1])), shape=(1, 3))
     plain = sparse.csr_matrix(np.array([[0.0, 5.0, 0.0]]))
     assert row_digests(stored)[0] == row_digests(plain)[0]
+
+
+def test_equal_numbers_in_other_shapes_are_other_rows():
+    rows = [np.zeros((2, 3)), np.zeros((3, 2)), np.zeros((2, 3))]
+    digests = row_digests(rows)
+    assert digests[0] == digests[2] != digests[1]
+    assert digests[1] == row_digests(rows[1:2])[0]

@@ -14,6 +14,7 @@ from hubclean.cli._console import count, print_json, print_summary
 from hubclean.cli._models import made_ready, make_estimator
 from hubclean.cli._sources import check_table_format, open_data, write_table
 from hubclean.evidence import KINDS
+from hubclean.plotting._content import kind_of
 
 typer = require("typer", extra="cli", by="The command hubclean")
 
@@ -173,7 +174,9 @@ def find(
             batch_size=batch_size,
         ),
     )
-    if "leave_one_out" in evidence or "auto" in evidence:
+    kinds = _kinds(evidence)
+    # Words as numbers are sparse, and "auto" leaves those to the estimator.
+    if "leave_one_out" in kinds or ("auto" in kinds and kind_of(X) != "text"):
         X, estimator = made_ready(X, estimator)
     cleaner = HubLabelCleaner(
         estimator,
@@ -184,7 +187,7 @@ def find(
         n_jobs=jobs,
         random_state=seed,
         verbose=0 if quiet else 1,
-        **_optional(evidence, cache),
+        **_optional(kinds, cache),
     )  # fmt: skip
     cleaner.fit(X, data.labels)
     result = _result(dataset, data, cleaner)
@@ -201,9 +204,13 @@ def find(
 find.__doc__ = f"{find.__doc__}\n{_EXAMPLE}"
 
 
-def _optional(evidence, cache):
+def _kinds(evidence):
+    """Kinds of evidence that an option names."""
+    return [kind.strip() for kind in evidence.split(",")]
+
+
+def _optional(kinds, cache):
     """Evidence, which may be several kinds, and the cache if there is one."""
-    kinds = [kind.strip() for kind in evidence.split(",")]
     optional = {"evidence": kinds[0] if len(kinds) == 1 else kinds}
     return optional if cache is None else {**optional, "memory": str(cache)}
 
