@@ -42,11 +42,11 @@ _SLACK, _SLACK_WIDTH = 0.004, 0.001
 _NEAR_MOST, _MOST_WIDTH = 0.75, 0.02
 # As a smaller share of the labels that differ from the likeliest class they cannot be
 # told from the model's own errors, give or take.
-_NEAR_SHARE, _SHARE_WIDTH = 0.28, 0.03
+_NEAR_SHARE, _SHARE_WIDTH = 0.24, 0.015
 # How surely the models know wrong labels: where the truth was known, their odds were
-# best multiplied by so much; those of resemblance by that share, times a factor.
-_ODDS = {"uniform": 0.65, "pairs": 0.5}
-_NEAR_ODDS = 2.0
+# best multiplied by so much; those of pairs by so much of the odds of that share.
+_UNIFORM_ODDS, _NEAR_ODDS = 0.65, 1.0
+_PAIR_ODDS, _LEAST_PAIR_ODDS, _MOST_PAIR_ODDS, _PAIR_ODDS_OF_TWO = 0.15, 0.35, 1.25, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,7 +397,14 @@ def _beliefs(models, labels, logits):
     """How much each kind of noise model is believed, and the factor of its odds."""
     uniform, n_rows = models["uniform"], len(labels)
     n_pairs = logits.shape[1] * (logits.shape[1] - 1)
-    near = paired = share = 0.0
+    differ = np.mean(logits.argmax(axis=1) != labels)
+    near = paired = 0.0
+    pair_odds = _PAIR_ODDS_OF_TWO
+
+    def share(model):
+        """Of the labels that differ from the likeliest class, those that are wrong."""
+        return model.judge(labels, logits)[0].mean() / max(differ, 1e-9)
+
     if "runner_up" in models:
         resembling, rival = models["runner_up"], uniform.objective
         if "pairs" in models:
@@ -408,14 +415,16 @@ def _beliefs(models, labels, logits):
         less_likely = resembling.log_loss - uniform.log_loss
         near *= expit((_SLACK - less_likely) / _SLACK_WIDTH)
         near *= expit((resembling.resemblance[0] - _NEAR_MOST) / _MOST_WIDTH)
-        differ = np.mean(logits.argmax(axis=1) != labels)
-        share = resembling.judge(labels, logits)[0].mean() / max(differ, 1e-9)
-        near *= expit((share - _NEAR_SHARE) / _SHARE_WIDTH)
+        near *= expit((share(resembling) - _NEAR_SHARE) / _SHARE_WIDTH)
     if "pairs" in models:
         gain = n_rows * (uniform.log_loss - models["pairs"].log_loss) / n_pairs
         paired = expit((gain - _PAIR_NATS) / _PAIR_WIDTH)
+        if n_pairs > 2:
+            sure = min(share(models["pairs"]), 0.99)
+            pair_odds = _PAIR_ODDS * sure / (1 - sure)
+            pair_odds = min(max(pair_odds, _LEAST_PAIR_ODDS), _MOST_PAIR_ODDS)
     return {
-        "runner_up": (near, min(1.0, _NEAR_ODDS * share)),
-        "pairs": ((1 - near) * paired, _ODDS["pairs"]),
-        "uniform": ((1 - near) * (1 - paired), _ODDS["uniform"]),
+        "runner_up": (near, _NEAR_ODDS),
+        "pairs": ((1 - near) * paired, pair_odds),
+        "uniform": ((1 - near) * (1 - paired), _UNIFORM_ODDS),
     }
