@@ -5,12 +5,11 @@ Arrays in, arrays out. It imports only `hubclean._score_link`.
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import log_softmax
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
-from hubclean._score_link import fit_score_link
+from hubclean._score_link import score_pred_probs
 
 _ALPHAS = np.logspace(-6, 0, 13)
 _BLOCK_ROWS = 8192
@@ -41,7 +40,7 @@ def ridge_pred_probs(
     prediction for a row left out is (F - h Y) / (1 - h), where F is the fit and h the
     diagonal of H: exact, without fitting again [1]_. The penalty with the smallest
     leave-one-out squared error is taken, and the scores become probabilities by the
-    link of `fit_score_link`, with the smallest log loss of the given labels.
+    links of `score_pred_probs`, with the smallest log loss of the given labels.
 
     Parameters
     ----------
@@ -94,7 +93,7 @@ def ridge_pred_probs(
     scores = _ridge_scores(
         codes, features, n_classes, n_components, *kernel, random_state, groups
     )
-    return fit_score_link(scores, codes).pred_probs(scores)
+    return score_pred_probs(scores, codes)
 
 
 def _kernel(codes, features, n_classes, n_components, gamma, standardize, groups):
@@ -139,8 +138,8 @@ def _log_loss(codes, features, n_classes, n_components, standardize, gamma):
     scores = _ridge_scores(
         codes, features, n_classes, n_components, standardize, gamma, _CHOICE_SEED
     )
-    logs = log_softmax(fit_score_link(scores, codes).logits(scores), axis=1)
-    return -logs[np.arange(len(codes)), codes].mean()
+    given = score_pred_probs(scores, codes)[np.arange(len(codes)), codes]
+    return -np.log(np.maximum(given, 1e-12)).mean()
 
 
 def _ridge_scores(

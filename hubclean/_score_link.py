@@ -1,6 +1,6 @@
 """What makes least-squares scores probabilities. Arrays in, arrays out.
 
-It imports nothing of hubclean.
+It imports only `hubclean._temperature`.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
+
+from hubclean._temperature import fitted_scale
 
 # Logs of the power and of the width.
 _BOUNDS = [(-2.0, 5.0), (-5.0, 2.0)]
@@ -56,9 +58,7 @@ def fit_score_link(scores, codes):
 
     The scores of a least-squares classifier estimate the probabilities themselves, and
     those below 0 count as 0 [1]_. Here the fall to 0 is soft, w log(1 + exp(s / w)),
-    and taken to a power, as a penalty shrinks the scores. A softmax of the scores,
-    the limit of a large width, takes rows between two classes for clearer than they
-    are.
+    and taken to a power, as a penalty shrinks the scores.
 
     Parameters
     ----------
@@ -107,3 +107,33 @@ def fit_score_link(scores, codes):
     found = minimize(log_loss, _START, jac=True, method="L-BFGS-B", bounds=_BOUNDS)
     power, width = np.exp(found.x)
     return ScoreLink(float(power), float(width))
+
+
+def score_pred_probs(scores, codes):
+    """Probabilities by two links, averaged: the one fitted here, and a softmax.
+
+    A softmax takes rows between two classes for clearer than they are, and the other
+    link explains the given labels better. It therefore believes more of the labels
+    that are wrong by a row's own doing, and the mean finds more than either.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (n_samples, n_classes)
+        Least-squares estimates of one-hot labels, each of a row left out.
+    codes : ndarray of int, shape (n_samples,)
+        Labels, coded 0 to n_classes - 1.
+
+    Returns
+    -------
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Rows sum to 1.
+
+    Examples
+    --------
+    >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]] * 20)
+    >>> codes = np.array([0, 0, 1, 1] * 19 + [0, 1, 0, 1])
+    >>> bool(score_pred_probs(scores, codes)[0, 0] > 0.9)
+    True
+    """
+    clear = softmax(fitted_scale(scores, codes) * scores, axis=1)
+    return (clear + fit_score_link(scores, codes).pred_probs(scores)) / 2

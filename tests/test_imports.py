@@ -38,7 +38,7 @@ CORE = {
     "_adapt": 5,
     "_leave_one_out": 4,
     "_temperature": 1,
-    "_score_link": 1,
+    "_score_link": 2,
     "_noise_model": 2,
     "_class_profiles": 3,
     "_auto_rule": 4,
