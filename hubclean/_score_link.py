@@ -14,8 +14,9 @@ from hubclean._temperature import fitted_scale
 # Logs of the power and of the width.
 _BOUNDS = [(-2.0, 5.0), (-5.0, 2.0)]
 _START = (0.7, -2.5)
-# Numbers in the rows that the two are fitted to, and the fewest rows.
+# Numbers in the rows that links are fitted to, and the fewest rows.
 _FIT_NUMBERS, _FEWEST_FIT_ROWS = 200_000, 2000
+_BLOCK_ROWS = 8192
 _SAMPLE_SEED = 0x6C696E6B
 # Below it the softplus is the exponential.
 _LOWEST = -30.0
@@ -70,7 +71,7 @@ def fit_score_link(scores, codes):
     Returns
     -------
     link : ScoreLink
-        Fitted to at most 200,000 scores, or 2,000 rows, drawn with a fixed seed.
+        The fitted link.
 
     References
     ----------
@@ -85,11 +86,6 @@ def fit_score_link(scores, codes):
     >>> bool(link.pred_probs(scores)[0, 0] > 0.9)
     True
     """
-    n_rows, n_classes = scores.shape
-    size = max(_FIT_NUMBERS // n_classes, _FEWEST_FIT_ROWS)
-    if n_rows > size:
-        rows = np.random.default_rng(_SAMPLE_SEED).choice(n_rows, size, replace=False)
-        scores, codes = scores[rows], codes[rows]
     rows = np.arange(len(codes))
 
     def log_loss(parameters):
@@ -126,7 +122,8 @@ def score_pred_probs(scores, codes):
     Returns
     -------
     pred_probs : ndarray of float, shape (n_samples, n_classes)
-        Rows sum to 1.
+        Rows sum to 1. The links are fitted to at most 200,000 scores, or 2,000 rows,
+        drawn with a fixed seed.
 
     Examples
     --------
@@ -135,5 +132,21 @@ def score_pred_probs(scores, codes):
     >>> bool(score_pred_probs(scores, codes)[0, 0] > 0.9)
     True
     """
-    clear = softmax(fitted_scale(scores, codes) * scores, axis=1)
-    return (clear + fit_score_link(scores, codes).pred_probs(scores)) / 2
+    sample = _sample(scores, codes)
+    scale, link = fitted_scale(*sample), fit_score_link(*sample)
+    probs = np.empty(scores.shape)
+    for start in range(0, len(scores), _BLOCK_ROWS):
+        block = scores[start : start + _BLOCK_ROWS]
+        clear = softmax(scale * block, axis=1)
+        probs[start : start + _BLOCK_ROWS] = (clear + link.pred_probs(block)) / 2
+    return probs
+
+
+def _sample(scores, codes):
+    """Rows to fit links to, the same ones for the same input."""
+    n_rows, n_classes = scores.shape
+    size = max(_FIT_NUMBERS // n_classes, _FEWEST_FIT_ROWS)
+    if n_rows <= size:
+        return scores, codes
+    rows = np.random.default_rng(_SAMPLE_SEED).choice(n_rows, size, replace=False)
+    return scores[rows], codes[rows]

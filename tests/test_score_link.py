@@ -52,7 +52,10 @@ def test_scores_of_any_size_become_probabilities(scale):
     np.testing.assert_allclose(probs.sum(axis=1), 1)
 
 
-def test_many_rows_are_sampled_alike():
-    scores, codes, _ = least_squares(n_rows=300_000, n_classes=2)
-    link = fit_score_link(scores, codes)
-    assert link == fit_score_link(scores, codes)
+def test_many_rows_are_judged_by_links_of_a_sample():
+    scores, codes, truth = least_squares(n_rows=300_000, n_classes=2)
+    probs = score_pred_probs(scores, codes)
+    np.testing.assert_array_equal(probs, score_pred_probs(scores, codes))
+    few = score_pred_probs(scores[:50_000], codes[:50_000])
+    np.testing.assert_allclose(few, probs[:50_000], atol=0.01)
+    assert np.abs(probs - truth).mean() < 0.04
