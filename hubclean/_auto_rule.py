@@ -45,7 +45,7 @@ _NEAR_MOST, _MOST_WIDTH = 0.75, 0.02
 _NEAR_SHARE, _SHARE_WIDTH = 0.24, 0.015
 # How surely the models know wrong labels: where the truth was known, their odds were
 # best multiplied by so much; those of pairs by so much of the odds of that share.
-_UNIFORM_ODDS, _NEAR_ODDS = 0.65, 1.0
+_UNIFORM_ODDS, _NEAR_ODDS = 0.65, 0.9
 _PAIR_ODDS, _LEAST_PAIR_ODDS, _MOST_PAIR_ODDS, _PAIR_ODDS_OF_TWO = 0.15, 0.35, 1.25, 0.5
 
 
