@@ -44,8 +44,10 @@ _NEAR_MOST, _MOST_WIDTH = 0.75, 0.02
 # told from the model's own errors, give or take.
 _NEAR_SHARE, _SHARE_WIDTH = 0.24, 0.015
 # How surely the models know wrong labels: where the truth was known, their odds were
-# best multiplied by so much; those of pairs by so much of the odds of that share.
-_UNIFORM_ODDS, _NEAR_ODDS = 0.65, 0.9
+# best multiplied by so much; those of resemblance by twice that share, within limits,
+# those of pairs by so much of the odds of that share.
+_UNIFORM_ODDS = 0.65
+_NEAR_ODDS, _LEAST_NEAR_ODDS, _MOST_NEAR_ODDS = 2.0, 0.8, 1.0
 _PAIR_ODDS, _LEAST_PAIR_ODDS, _MOST_PAIR_ODDS, _PAIR_ODDS_OF_TWO = 0.15, 0.35, 1.25, 0.5
 
 
@@ -398,8 +400,8 @@ def _beliefs(models, labels, logits):
     uniform, n_rows = models["uniform"], len(labels)
     n_pairs = logits.shape[1] * (logits.shape[1] - 1)
     differ = np.mean(logits.argmax(axis=1) != labels)
-    near = paired = 0.0
-    pair_odds = _PAIR_ODDS_OF_TWO
+    near, near_odds = 0.0, 1.0
+    paired, pair_odds = 0.0, _PAIR_ODDS_OF_TWO
 
     def share(model):
         """Of the labels that differ from the likeliest class, those that are wrong."""
@@ -415,7 +417,9 @@ def _beliefs(models, labels, logits):
         less_likely = resembling.log_loss - uniform.log_loss
         near *= expit((_SLACK - less_likely) / _SLACK_WIDTH)
         near *= expit((resembling.resemblance[0] - _NEAR_MOST) / _MOST_WIDTH)
-        near *= expit((share(resembling) - _NEAR_SHARE) / _SHARE_WIDTH)
+        sure = share(resembling)
+        near *= expit((sure - _NEAR_SHARE) / _SHARE_WIDTH)
+        near_odds = min(max(_NEAR_ODDS * sure, _LEAST_NEAR_ODDS), _MOST_NEAR_ODDS)
     if "pairs" in models:
         gain = n_rows * (uniform.log_loss - models["pairs"].log_loss) / n_pairs
         paired = expit((gain - _PAIR_NATS) / _PAIR_WIDTH)
@@ -424,7 +428,7 @@ def _beliefs(models, labels, logits):
             pair_odds = _PAIR_ODDS * sure / (1 - sure)
             pair_odds = min(max(pair_odds, _LEAST_PAIR_ODDS), _MOST_PAIR_ODDS)
     return {
-        "runner_up": (near, _NEAR_ODDS),
+        "runner_up": (near, near_odds),
         "pairs": ((1 - near) * paired, pair_odds),
         "uniform": ((1 - near) * (1 - paired), _UNIFORM_ODDS),
     }
