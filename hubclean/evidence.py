@@ -164,7 +164,8 @@ class LeaveOneOut(BaseEstimator):
     ----------
     method : {"ridge", "neighbors"}, default="ridge"
         ``"ridge"``: exact leave-one-out predictions of a ridge classifier on random
-        Fourier features, from one factorisation [1]_. ``"neighbors"``: the labels of
+        Fourier features, from one factorisation [1]_, made probabilities by a softmax
+        and by what is positive of them [2]_, averaged. ``"neighbors"``: the labels of
         the nearest other rows.
     n_components : int, default=1000
         Random Fourier features for ``"ridge"``; 0 takes the features as they are.
@@ -182,6 +183,8 @@ class LeaveOneOut(BaseEstimator):
     References
     ----------
     .. [1] Allen, Technometrics 16 (1974); Rahimi, Recht, NIPS 2007.
+    .. [2] Sugiyama, "Superfast-trainable multi-class probabilistic classifier by
+       least-squares posterior fitting", IEICE Transactions E93-D (2010).
 
     Examples
     --------
