@@ -40,16 +40,7 @@ def server():
     """Children are forked from a process that has imported everything already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.hub.victim"])
-    end_server()  # one that other tests have started has not imported it
     return context
-
-
-def end_server():
-    """End the fork server of this process; the next child starts another."""
-    pid = forkserver._forkserver._forkserver_pid
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
-        time.sleep(1)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +69,8 @@ def start(server, action, path, step=None):
             return process, ours
         # A thread of the server holds a lock that its children wait for.
         process.kill()
-        end_server()
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        time.sleep(1)
     pytest.fail("no child of the fork server got ready")
 
 
