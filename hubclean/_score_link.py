@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, softmax
+from scipy.special import log_expit, softmax
 
 from hubclean._temperature import fitted_scale
 
@@ -39,7 +39,7 @@ class ScoreLink:
 
     def logits(self, scores):
         """Log of the probabilities, but for a constant of each row."""
-        return self.power * _log_softplus(scores / self.width)[0]
+        return self.power * _log_softplus(scores / self.width)
 
     def pred_probs(self, scores):
         """Probabilities; rows sum to 1."""
@@ -47,11 +47,9 @@ class ScoreLink:
 
 
 def _log_softplus(scores):
-    """Log of log(1 + exp(score)), and its derivative."""
-    soft = np.logaddexp(0, scores)
+    """Log of log(1 + exp(score))."""
     low = scores < _LOWEST
-    logs = np.where(low, scores, np.log(np.where(low, 1.0, soft)))
-    return logs, np.where(low, 1.0, expit(scores) / np.where(low, 1.0, soft))
+    return np.where(low, scores, np.log(np.where(low, 1.0, np.logaddexp(0, scores))))
 
 
 def fit_score_link(scores, codes):
@@ -91,7 +89,8 @@ def fit_score_link(scores, codes):
     def log_loss(parameters):
         power, width = np.exp(parameters)
         scaled = scores / width
-        logs, slopes = _log_softplus(scaled)
+        logs = _log_softplus(scaled)
+        slopes = np.exp(log_expit(scaled) - logs)
         logits = power * logs
         probs = softmax(logits, axis=1)
         value = -np.log(np.maximum(probs[rows, codes], 1e-300)).mean()
