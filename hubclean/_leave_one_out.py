@@ -1,7 +1,10 @@
 """Leave-one-out probabilities from features: every row left out, one factorisation.
 
-Arrays in, arrays out. It imports only `hubclean._score_link`.
+Arrays in, arrays out. It imports only `hubclean._score_link` and
+`hubclean._label_refinement`.
 """
+
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh
@@ -9,6 +12,7 @@ from sklearn.kernel_approximation import RBFSampler
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
+from hubclean._label_refinement import refined_labels
 from hubclean._score_link import score_pred_probs
 
 _ALPHAS = np.logspace(-6, 0, 13)
@@ -31,6 +35,7 @@ def ridge_pred_probs(
     n_components=1000,
     gamma=None,
     standardize=None,
+    n_refinements=3,
     random_state=0,
     groups=None,
 ):
@@ -40,7 +45,9 @@ def ridge_pred_probs(
     prediction for a row left out is (F - h Y) / (1 - h), where F is the fit and h the
     diagonal of H: exact, without fitting again [1]_. The penalty with the smallest
     leave-one-out squared error is taken, and the scores become probabilities by the
-    links of `score_pred_probs`, with the smallest log loss of the given labels.
+    links of `score_pred_probs`, with the smallest log loss of the given labels. Then
+    the same again with labels that seem wrong made softer, by `refined_labels`. What a
+    row's own label did to those of others is left in.
 
     Parameters
     ----------
@@ -60,6 +67,9 @@ def ridge_pred_probs(
     standardize : bool, default=None
         Bring every feature to mean 0 and variance 1. None does so where that log loss
         is smaller by more than 1 %.
+    n_refinements : int, default=3
+        Times that the labels are made softer and the rows predicted again, of the same
+        factorisation; fewer where few labels are known to be wrong.
     random_state : int, default=0
         Draws the random features.
     groups : ndarray of int, shape (n_samples,), default=None
@@ -87,13 +97,19 @@ def ridge_pred_probs(
     5
     """
     features = np.asarray(features, dtype=np.float64)
-    kernel = _kernel(
+    standardize, gamma = _kernel(
         codes, features, n_classes, n_components, gamma, standardize, groups
     )
-    scores = _ridge_scores(
-        codes, features, n_classes, n_components, *kernel, random_state, groups
-    )
-    return score_pred_probs(scores, codes)
+    if standardize:
+        features = standardized(features)
+    ridge = _LeftOutRidge(features, n_components, gamma, random_state, groups)
+    probs = score_pred_probs(ridge.scores(np.eye(n_classes)[codes]), codes)
+    for _ in range(n_refinements):
+        refined = refined_labels(codes, probs)
+        if refined is None:
+            break
+        probs = score_pred_probs(ridge.scores(refined), codes)
+    return probs
 
 
 def _kernel(codes, features, n_classes, n_components, gamma, standardize, groups):
@@ -135,53 +151,84 @@ def _choice_rows(n_samples, groups):
 
 def _log_loss(codes, features, n_classes, n_components, standardize, gamma):
     """Mean log loss of the given labels, each left out."""
-    scores = _ridge_scores(
-        codes, features, n_classes, n_components, standardize, gamma, _CHOICE_SEED
-    )
+    if standardize:
+        features = standardized(features)
+    ridge = _LeftOutRidge(features, n_components, gamma, _CHOICE_SEED)
+    scores = ridge.scores(np.eye(n_classes)[codes])
     given = score_pred_probs(scores, codes)[np.arange(len(codes)), codes]
     return -np.log(np.maximum(given, 1e-12)).mean()
 
 
-def _ridge_scores(
-    codes,
-    features,
-    n_classes,
-    n_components,
-    standardize,
-    gamma,
-    random_state,
-    groups=None,
-):
-    """Leave-one-out predictions of the penalty that has the smallest squared error."""
-    n_samples = len(features)
-    if standardize:
-        features = standardized(features)
-    if n_components:
-        sampler = RBFSampler(
-            gamma=gamma,
-            n_components=min(n_components, 2 * n_samples),
-            random_state=random_state,
-        )
-        features = sampler.fit_transform(features)
-    features = np.column_stack([features, np.ones(n_samples)])
-    onehot = np.eye(n_classes)[codes]
-    values, vectors = eigh(features.T @ features)
-    values = np.maximum(values, 0)
-    rotated = _in_place_product(features, vectors)
-    targets = rotated.T @ onehot
-    together = [] if groups is None else list(_of_one_size(groups))
-    best_error, best = np.inf, None
-    for alpha in _ALPHAS * n_samples:
-        inverse = 1 / (values + alpha)
-        scores = _left_out_scores(rotated, targets, onehot, inverse)
-        for rows in together:
-            scores[rows] = _group_left_out_scores(
-                rotated[rows], targets, onehot[rows], inverse
+class _LeftOutRidge:
+    """Ridge regressions of which every row, or group of rows, is left out.
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (n_samples, n_features)
+        Features.
+    n_components : int
+        Random Fourier features of a Gaussian kernel; 0 takes the features as they are.
+    gamma : float
+        Of the kernel.
+    random_state : int
+        Draws the random features.
+    groups : ndarray of int, shape (n_samples,), default=None
+        Rows that are left out together.
+    """
+
+    def __init__(self, features, n_components, gamma, random_state, groups=None):
+        n_samples = len(features)
+        if n_components:
+            sampler = RBFSampler(
+                gamma=gamma,
+                n_components=min(n_components, 2 * n_samples),
+                random_state=random_state,
             )
-        error = np.mean((scores - onehot) ** 2)
-        if error < best_error:
-            best_error, best = error, scores
-    return best
+            features = sampler.fit_transform(features)
+        features = np.column_stack([features, np.ones(n_samples)])
+        values, vectors = eigh(features.T @ features)
+        # One column for each penalty.
+        self._inverses = 1 / (np.maximum(values, 0)[:, None] + _ALPHAS * n_samples)
+        self._rotated = _in_place_product(features, vectors)
+        self._together = [] if groups is None else list(_of_one_size(groups))
+
+    @cached_property
+    def _leverages(self):
+        """Diagonal of the hat matrix of each penalty."""
+        leverages = np.empty((len(self._rotated), len(_ALPHAS)))
+        for start in range(0, len(leverages), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            leverages[block] = self._rotated[block] ** 2 @ self._inverses
+        return np.minimum(leverages, 1 - 1e-9)
+
+    def scores(self, targets):
+        """Predictions, each row left out, of the penalty with the smallest error.
+
+        Parameters
+        ----------
+        targets : ndarray of float, shape (n_samples, n_classes)
+            One-hot or soft labels.
+
+        Returns
+        -------
+        scores : ndarray of float, shape (n_samples, n_classes)
+            Least-squares predictions of the targets.
+        """
+        rotated, moments = self._rotated, self._rotated.T @ targets
+        best_error, best = np.inf, None
+        for penalty, inverse in enumerate(self._inverses.T):
+            leverage = self._leverages[:, penalty, None]
+            scores = rotated @ (inverse[:, None] * moments)
+            scores -= leverage * targets
+            scores /= 1 - leverage
+            for rows in self._together:
+                scores[rows] = _group_left_out_scores(
+                    rotated[rows], moments, targets[rows], inverse
+                )
+            error = np.mean((scores - targets) ** 2)
+            if error < best_error:
+                best_error, best = error, scores
+        return best
 
 
 def standardized(features):
@@ -200,14 +247,6 @@ def _in_place_product(features, vectors):
     return features
 
 
-def _left_out_scores(rotated, targets, onehot, inverse):
-    """Leave-one-out fits for one penalty, from the eigenvectors' coordinates."""
-    fitted = rotated @ (inverse[:, None] * targets)
-    leverage = np.einsum("ij,ij,j->i", rotated, rotated, inverse)[:, None]
-    leverage = np.minimum(leverage, 1 - 1e-9)
-    return (fitted - leverage * onehot) / (1 - leverage)
-
-
 def _of_one_size(groups):
     """Rows of the groups of more than one row; an array holds groups of one size."""
     order = np.argsort(groups, kind="stable")
@@ -218,19 +257,19 @@ def _of_one_size(groups):
         yield from np.array_split(rows, n_blocks)
 
 
-def _group_left_out_scores(rotated, targets, onehot, inverse):
+def _group_left_out_scores(rotated, moments, targets, inverse):
     """Fits without the rows of each group, by the smaller of two systems.
 
     Arrays have the shape (n_groups, n_rows of each, ...).
     """
     if rotated.shape[1] <= rotated.shape[2]:  # rows of a group, eigenvectors
-        fitted = rotated @ (inverse[:, None] * targets)
+        fitted = rotated @ (inverse[:, None] * moments)
         hat = (rotated * inverse) @ rotated.swapaxes(1, 2)
         system = (1 + 1e-9) * np.eye(hat.shape[1]) - hat
-        return onehot - np.linalg.solve(system, onehot - fitted)
+        return targets - np.linalg.solve(system, targets - fitted)
     transposed = rotated.swapaxes(1, 2)
     others = np.diag(1 / inverse) - transposed @ rotated
-    return rotated @ np.linalg.solve(others, targets - transposed @ onehot)
+    return rotated @ np.linalg.solve(others, moments - transposed @ targets)
 
 
 def neighbour_pred_probs(

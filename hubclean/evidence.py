@@ -179,12 +179,20 @@ class LeaveOneOut(BaseEstimator):
         features as they are.
     n_neighbors : int, default=10
         For ``"neighbors"``.
+    n_refinements : int >= 0, default=3
+        For ``"ridge"``, from 100 rows on: times that the labels that seem wrong are
+        made softer [3]_ and the rows predicted again. It stops where the labels that
+        differ from the likeliest class are about as often right as wrong. A row's
+        own label then acts on its prediction through what it did to the labels of
+        others; 0 leaves it out strictly.
 
     References
     ----------
     .. [1] Allen, Technometrics 16 (1974); Rahimi, Recht, NIPS 2007.
     .. [2] Sugiyama, "Superfast-trainable multi-class probabilistic classifier by
        least-squares posterior fitting", IEICE Transactions E93-D (2010).
+    .. [3] Arazo, Ortego, Albert, O'Connor, McGuinness, "Unsupervised label noise
+       modeling and loss correction", ICML 2019, section 3.2.
 
     Examples
     --------
@@ -201,6 +209,7 @@ class LeaveOneOut(BaseEstimator):
         "gamma": [Interval(Real, 0, None, closed="neither"), None],
         "standardize": ["boolean", None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_refinements": [Interval(Integral, 0, None, closed="left")],
     }
 
     def __init__(
@@ -211,12 +220,14 @@ class LeaveOneOut(BaseEstimator):
         gamma=None,
         standardize=None,
         n_neighbors=10,
+        n_refinements=3,
     ):
         self.method = method
         self.n_components = n_components
         self.gamma = gamma
         self.standardize = standardize
         self.n_neighbors = n_neighbors
+        self.n_refinements = n_refinements
 
     def check(self, given):
         """Check what can be checked before anything is trained."""
@@ -239,6 +250,7 @@ class LeaveOneOut(BaseEstimator):
                 n_components=self.n_components,
                 gamma=self.gamma,
                 standardize=self.standardize,
+                n_refinements=self.n_refinements,
                 random_state=seed,
                 groups=groups,
             )

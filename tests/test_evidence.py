@@ -57,7 +57,7 @@ def test_ridge_equals_leaving_each_row_out():
     """Against a ridge regression really fitted without the row."""
     rng = np.random.default_rng(0)
     features, codes = rng.normal(size=(30, 3)), rng.integers(0, 3, 30)
-    probs = ridge_pred_probs(codes, features, 3, n_components=0)
+    probs = ridge_pred_probs(codes, features, 3, n_components=0, n_refinements=0)
     design = np.column_stack([features, np.ones(30)])
     onehot = np.eye(3)[codes]
     for alpha in np.logspace(-6, 0, 13) * 30:
@@ -406,7 +406,9 @@ def test_groups_are_left_out_exactly(size):
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(120, 5)), rng.integers(0, 3, 120)
     groups = np.arange(120) // size
-    probs = ridge_pred_probs(codes, X, 3, n_components=0, groups=groups)
+    probs = ridge_pred_probs(
+        codes, X, 3, n_components=0, n_refinements=0, groups=groups
+    )
     onehot, errors = np.eye(3)[codes], {}
     with_one = np.column_stack([X, np.ones(120)])
     for alpha in np.logspace(-6, 0, 13) * 120:

@@ -36,17 +36,18 @@ CORE = {
     "_out_of_sample": 5,
     "_label_issues": 6,
     "_adapt": 5,
-    "_leave_one_out": 4,
+    "_label_refinement": 5,
+    "_leave_one_out": 6,
     "_temperature": 1,
     "_score_link": 2,
     "_noise_model": 2,
     "_class_profiles": 3,
     "_auto_rule": 4,
     "_margin_rule": 5,
-    "evidence": 6,
-    "_base": 7,
-    "_cleaner": 8,
-    "_sampler": 8,
+    "evidence": 7,
+    "_base": 8,
+    "_cleaner": 9,
+    "_sampler": 9,
 }
 LEAVES = {"datasets", "pytorch", "keras", "hub", "plotting", "report"}
 #: Leaves that may use another leaf.
