@@ -105,7 +105,9 @@ data. Rows of another seed are other draws from the same images.
 Fashion-MNIST: seeded rows of the training set, 60 principal components. Noise by
 instance follows a network that learned from true labels. `leave_one_out` is the ridge
 classifier of `LeaveOneOut`, `average` the mean of it and `cv_network`, the others are
-5 folds. Seconds in the table are of a machine that did other work too.
+5 folds. The rounds in which `LeaveOneOut` makes labels softer are part of the
+probabilities that every method is given, cleanlab's too. Seconds in the table are of a
+machine that did other work too.
 
 ![F1 over the best cut of every method](detection.png)
 

@@ -28,6 +28,8 @@ _LEAST_SHARE = 1e-300
 #: Of any class, below the largest of its row.
 LOWEST_LOGIT = -60.0
 _LOG_SLOPE = (-6.0, np.log(8.0))
+# Wide: a first step may be long, and its exponential must be finite.
+_LOG_NEAR_SLOPE = (-20.0, 20.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +188,8 @@ def fit_noise_model(labels, logits, kind, *, sharpness=SHARPNESS):
     """
     fit = _Fit(labels, logits, kind, sharpness)
     bounds = [_LOG_SLOPE] + [(None, None)] * (len(fit.start) - 1)
+    if kind == "runner_up":
+        bounds[-1] = _LOG_NEAR_SLOPE
     ends = [
         minimize(
             fit.loss,

@@ -115,6 +115,16 @@ def test_runner_up_model_spreads_wrong_labels_by_resemblance():
     assert errors[row] == pytest.approx(moved / (moved + kept), rel=1e-6)
 
 
+def test_a_first_step_may_be_long():
+    """Its exponential overflowed, and said so in a warning."""
+    rng = np.random.default_rng(145)
+    n_classes, n_rows = int(rng.integers(3, 6)), int(rng.integers(20, 200))
+    probs = rng.dirichlet(np.full(n_classes, 10.0 ** rng.integers(-3, 2)), n_rows)
+    labels = rng.integers(0, n_classes, n_rows)
+    model = fit_noise_model(labels, logits_of(probs), "runner_up")
+    assert np.isfinite(model.objective)
+
+
 def test_cut_has_the_best_expected_f1_of_all_cuts():
     errors = np.random.default_rng(0).beta(0.3, 1, 300)
     cut = best_expected_f1_cut(errors)
