@@ -25,10 +25,10 @@ network has 128 hidden units; for the final accuracy it is trained for 60 epochs
 rate of 0.003, long enough to learn wrong labels by heart, and for the evidence 15
 epochs at 0.001 in each of 5 folds. The ways of cleaning judge by the same
 out-of-sample probabilities; those "cv and leave_one_out" by the mean of these and of
-`evidence="leave_one_out"`, which takes a second. The ways of hubclean are named by
-`correction`; "prune", the default, leaves out the issues of the default rule. Where the
-estimator takes weights, as this one does, "auto" is "soft_labels" as long as at most
-30 % of the labels seem wrong; otherwise it is "auto, no weights".
+`evidence="leave_one_out"`, which takes two to five seconds. The ways of hubclean are
+named by `correction`; "prune", the default, leaves out the issues of the default rule.
+Where the estimator takes weights, as this one does, "auto" is "soft_labels" as long as
+at most 30 % of the labels seem wrong; otherwise it is "auto, no weights".
 The constants of the corrections were set on other seeds (1001 to 1003). So was the
 30 %, after an earlier run of this table had shown that soft labels lose above it. Rows
 of another seed are other draws from the same images.
