@@ -40,13 +40,13 @@ from hubclean._rows import n_rows
 from hubclean._validation import (
     check_classifier,
     check_features,
-    check_fit_weights,
     check_groups,
     check_labels,
     check_parameters,
     check_rows,
     encode_labels,
 )
+from hubclean._weights import check_fit_weights
 from hubclean.evidence import Given, as_evidence
 from hubclean.exceptions import LabelQualityWarning, ParameterError
 

@@ -32,8 +32,10 @@ from hubclean._validation import (
     check_features,
     check_labels,
     check_rows,
-    check_weight_parameter,
     code_labels,
+)
+from hubclean._weights import (
+    check_weight_parameter,
     takes_weights,
     weight_parameter,
 )

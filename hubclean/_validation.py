@@ -5,20 +5,15 @@ Inputs are checked once, at the public door, and trusted afterwards. It imports 
 """
 
 import warnings
-from inspect import signature
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
-from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import has_fit_parameter
 
 from hubclean._compat import (
     _check_feature_names,
     _check_n_features,
-    _routing_enabled,
     validate_parameter_constraints,
 )
 from hubclean._rows import as_rows, n_rows
@@ -391,100 +386,6 @@ def check_classifier(estimator, *, by):
     return estimator
 
 
-def weight_parameter(estimator):
-    """Name of the ``fit`` parameter that weighs rows; None where there is none.
-
-    Examples
-    --------
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> from sklearn.pipeline import make_pipeline
-    >>> weight_parameter(make_pipeline(GaussianNB()))
-    'gaussiannb__sample_weight'
-    """
-    if isinstance(estimator, Pipeline):
-        name = weight_parameter(estimator[-1])
-        return None if name is None else f"{estimator.steps[-1][0]}__{name}"
-    takes = has_fit_parameter(estimator, "sample_weight")
-    return "sample_weight" if takes else None
-
-
-def takes_weights(estimator):
-    """Whether rows can be weighed, by the classifiers inside an ensemble too.
-
-    An adapter may say so itself, by its method ``takes_sample_weight``.
-
-    Examples
-    --------
-    >>> from sklearn.calibration import CalibratedClassifierCV
-    >>> from sklearn.neighbors import KNeighborsClassifier
-    >>> takes_weights(CalibratedClassifierCV(KNeighborsClassifier()))
-    False
-    """
-    if isinstance(estimator, Pipeline):
-        return takes_weights(estimator[-1])
-    if hasattr(estimator, "takes_sample_weight"):
-        return estimator.takes_sample_weight()
-    if not has_fit_parameter(estimator, "sample_weight"):
-        return False
-    inside = estimator.get_params(deep=False).values()
-    # An ensemble hands weights on by that name, which a pipeline does not know.
-    return all(
-        not isinstance(one, Pipeline) and takes_weights(one)
-        for one in inside
-        if isinstance(one, BaseEstimator)
-    )
-
-
-def check_weight_parameter(estimator, correction, *, by):
-    """Check that an estimator takes weights, before anything is trained.
-
-    Raises
-    ------
-    ParameterError
-        If it does not.
-    """
-    if not takes_weights(estimator):
-        inside = " or hands it to one that does not"
-        raise ParameterError(
-            f"{by}: correction={correction!r} needs an estimator whose `fit` takes "
-            f"`sample_weight`; {type(estimator).__name__} does not"
-            f"{inside if weight_parameter(estimator) else ''}. Use "
-            "correction='auto', 'prune' or 'relabel'."
-        )
-
-
-def check_fit_weights(fit_params, estimator, n_samples, *, by):
-    """Check the weights among what goes to ``fit``, before anything is trained.
-
-    Raises
-    ------
-    ParameterError
-        If they are no weights of these rows, or the estimator takes none.
-
-    Examples
-    --------
-    >>> from sklearn.naive_bayes import GaussianNB
-    >>> check_fit_weights({"sample_weight": [1, 2]}, GaussianNB(), 2, by="example")
-    """
-    for name, weights in fit_params.items():
-        if name.rpartition("__")[2] == "sample_weight":
-            check_sample_weight(weights, n_samples, by=by)
-    if "sample_weight" not in fit_params or _routing_enabled():
-        return
-    own = weight_parameter(estimator)
-    anything = any(
-        parameter.kind is parameter.VAR_KEYWORD
-        for parameter in signature(estimator.fit).parameters.values()
-    )
-    if own == "sample_weight" or (anything and not isinstance(estimator, Pipeline)):
-        return
-    remedy = f"Pass them as `{own}`." if own else "Leave them out, or use another one."
-    raise ParameterError(
-        f"{by}: the `fit` of {type(estimator).__name__} takes no `sample_weight`. "
-        f"{remedy}"
-    )
-
-
 def check_groups(groups, n_samples, *, by):
     """One group for each row.
 
@@ -506,39 +407,6 @@ def check_groups(groups, n_samples, *, by):
             f"{' with missing ones' if (codes < 0).any() else ''}."
         )
     return codes
-
-
-def check_sample_weight(weights, n_samples, *, by):
-    """One finite number of at least 0 for each row, as an array.
-
-    Raises
-    ------
-    ParameterError
-        If there are not as many, or one cannot be a weight.
-
-    Examples
-    --------
-    >>> check_sample_weight([1, 0.5], 2, by="example")
-    array([1. , 0.5])
-    """
-    got = type(weights).__name__
-    try:
-        checked = np.asarray(weights, dtype=np.float64)
-        got += f" of shape {checked.shape}"
-    except (TypeError, ValueError):
-        checked = np.empty(0)
-    if checked.shape != (n_samples,):
-        raise ParameterError(
-            f"{by}: `sample_weight` must hold a number for each of the {n_samples} "
-            f"rows; got {got}. Pass an array of shape ({n_samples},)."
-        )
-    bad = np.flatnonzero(~(checked >= 0) | (checked > np.finfo(np.float32).max))
-    if len(bad):
-        raise ParameterError(
-            f"{by}: `sample_weight` must be finite and at least 0; got "
-            f"{checked[bad[0]]} in row {bad[0]}. Leave such rows out."
-        )
-    return checked
 
 
 def check_rows(X, *, by):

@@ -34,10 +34,10 @@ from hubclean._out_of_sample import (
 from hubclean._progress import progress
 from hubclean._validation import (
     check_classifier,
-    check_fit_weights,
     check_groups,
     check_parameters,
 )
+from hubclean._weights import check_fit_weights
 from hubclean.exceptions import EstimatorError, ParameterError, RowsError
 
 __all__ = ["Auto", "Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]

@@ -20,6 +20,7 @@ CORE = {
     "_threads": 1,
     "_rows": 2,
     "_validation": 3,
+    "_weights": 2,
     "_issue_engine": 3,
     "_confident_learning": 4,
     "_label_quality": 5,

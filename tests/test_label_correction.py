@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from hubclean import HubLabelCleaner, LabelCleaningSampler, _label_correction
 from hubclean._label_correction import CORRECTIONS, Found, correct
 from hubclean._label_issues import correctable, judge
-from hubclean._validation import takes_weights
+from hubclean._weights import takes_weights
 from hubclean.exceptions import EstimatorError, ParameterError
 
 DEFAULTS = {"filter_by": "auto", "score_by": "clean_probability"}

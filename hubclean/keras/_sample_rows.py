@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_sample_weight
 
-from hubclean._validation import check_sample_weight
+from hubclean._weights import check_sample_weight
 from hubclean.exceptions import ParameterError
 
 
