@@ -31,15 +31,10 @@ logistic regression on standardised features, a random forest, gradient boosting
 11 classes). "cv and leave_one_out" is what `evidence="auto"` takes for a table: the
 mean of the model's probabilities and those of the ridge classifier of `LeaveOneOut`.
 
-Made before leave-one-out read its scores in two ways and before the last constants of
-the rule. On the development tables (six settings each, their own seed) those changed F1
-by +0.002 beside logistic regression and +0.001 beside a forest, and by 0.000 and +0.001
-for cv alone.
-
-What `LeaveOneOut` chooses its kernel by was set on every second table, with another
-seed. So was a constant of the rule for two classes, after part of an earlier run of
-this table had shown uneven errors of 30 % to be a weak spot. Nothing was set on the
-others, {held_out} of them:
+What `LeaveOneOut` chooses its kernel by, and how far it makes labels softer, was set on
+every second table, with another seed. So was a constant of the rule for two classes,
+after part of an earlier run of this table had shown uneven errors of 30 % to be a weak
+spot. Nothing was set on the others, {held_out} of them:
 
 {unseen}
 
