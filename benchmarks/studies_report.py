@@ -51,10 +51,8 @@ HUBCLEAN_DATA=... python benchmarks/noise_sweep.py --rows {rows} --seeds {seeds}
 
 The same network, symmetric errors, the 10,000 images of the test set; one seed, so
 differences of half a point say little. So many rows it does not learn by heart as fast.
-Made before the last constants of the rule and before leave-one-out read its scores in
-two ways, which changed the table above little where errors are symmetric.
-"Study of 2022" is the one that this one
-rebuilds: another network on the pixels of all 60,000 rows, whose ceiling is higher.
+"Study of 2022" is the one that this one rebuilds: another network on the pixels of all
+60,000 rows, whose ceiling is higher.
 
 ![Accuracy against the share of wrong labels, {rows:,} rows](noise_sweep_{rows}.png)
 
