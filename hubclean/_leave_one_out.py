@@ -4,8 +4,6 @@ Arrays in, arrays out. It imports only `hubclean._score_link` and
 `hubclean._label_refinement`.
 """
 
-from functools import cached_property
-
 import numpy as np
 from scipy.linalg import eigh
 from sklearn.kernel_approximation import RBFSampler
@@ -97,12 +95,10 @@ def ridge_pred_probs(
     5
     """
     features = np.asarray(features, dtype=np.float64)
-    standardize, gamma = _kernel(
+    kernel = _kernel(
         codes, features, n_classes, n_components, gamma, standardize, groups
     )
-    if standardize:
-        features = standardized(features)
-    ridge = _LeftOutRidge(features, n_components, gamma, random_state, groups)
+    ridge = _LeftOutRidge(features, n_components, *kernel, random_state, groups)
     probs = score_pred_probs(ridge.scores(np.eye(n_classes)[codes]), codes)
     for _ in range(n_refinements):
         refined = refined_labels(codes, probs)
@@ -151,9 +147,7 @@ def _choice_rows(n_samples, groups):
 
 def _log_loss(codes, features, n_classes, n_components, standardize, gamma):
     """Mean log loss of the given labels, each left out."""
-    if standardize:
-        features = standardized(features)
-    ridge = _LeftOutRidge(features, n_components, gamma, _CHOICE_SEED)
+    ridge = _LeftOutRidge(features, n_components, standardize, gamma, _CHOICE_SEED)
     scores = ridge.scores(np.eye(n_classes)[codes])
     given = score_pred_probs(scores, codes)[np.arange(len(codes)), codes]
     return -np.log(np.maximum(given, 1e-12)).mean()
@@ -168,6 +162,8 @@ class _LeftOutRidge:
         Features.
     n_components : int
         Random Fourier features of a Gaussian kernel; 0 takes the features as they are.
+    standardize : bool
+        Bring every feature to mean 0 and variance 1 first.
     gamma : float
         Of the kernel.
     random_state : int
@@ -176,8 +172,12 @@ class _LeftOutRidge:
         Rows that are left out together.
     """
 
-    def __init__(self, features, n_components, gamma, random_state, groups=None):
+    def __init__(
+        self, features, n_components, standardize, gamma, random_state, groups=None
+    ):
         n_samples = len(features)
+        if standardize:
+            features = standardized(features)
         if n_components:
             sampler = RBFSampler(
                 gamma=gamma,
@@ -191,15 +191,12 @@ class _LeftOutRidge:
         self._inverses = 1 / (np.maximum(values, 0)[:, None] + _ALPHAS * n_samples)
         self._rotated = _in_place_product(features, vectors)
         self._together = [] if groups is None else list(_of_one_size(groups))
-
-    @cached_property
-    def _leverages(self):
-        """Diagonal of the hat matrix of each penalty."""
-        leverages = np.empty((len(self._rotated), len(_ALPHAS)))
-        for start in range(0, len(leverages), _BLOCK_ROWS):
+        # Diagonal of the hat matrix of each penalty.
+        leverages = np.empty((n_samples, len(_ALPHAS)))
+        for start in range(0, n_samples, _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
             leverages[block] = self._rotated[block] ** 2 @ self._inverses
-        return np.minimum(leverages, 1 - 1e-9)
+        self._leverages = np.minimum(leverages, 1 - 1e-9)
 
     def scores(self, targets):
         """Predictions, each row left out, of the penalty with the smallest error.

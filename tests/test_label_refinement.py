@@ -45,12 +45,11 @@ def test_probabilities_stay_as_they_are(planted):
 
 
 def test_probabilities_of_zero_and_one(planted):
-    y, given, wrong = planted
-    for probs in (sharp(y, sure=1.0), np.eye(4)[given]):
-        targets = refined_labels(given, probs)
-        if targets is not None:
-            assert np.isfinite(targets).all()
-            np.testing.assert_allclose(targets.sum(axis=1), 1)
+    y, given, _ = planted
+    targets = refined_labels(given, sharp(y, sure=1.0))
+    assert np.isfinite(targets).all()
+    np.testing.assert_allclose(targets.sum(axis=1), 1)
+    assert refined_labels(given, np.eye(4)[given]) is None
 
 
 def test_what_a_classifier_rightly_doubts_is_no_error():
@@ -76,7 +75,7 @@ def test_soft_labels_are_left_out_exactly():
     rng = np.random.default_rng(0)
     X, soft = rng.normal(size=(40, 3)), rng.dirichlet(np.ones(3), 40)
     design = np.column_stack([X, np.ones(40)])
-    scores = _LeftOutRidge(X, 0, None, 0).scores(soft)
+    scores = _LeftOutRidge(X, 0, False, None, 0).scores(soft)
     errors = {}
     for alpha in np.logspace(-6, 0, 13) * 40:
         ridge = Ridge(alpha, fit_intercept=False)
