@@ -15,6 +15,7 @@ from hubclean._class_profiles import (
     MOST_CLASSES,
     ClassProfiles,
     fit_class_profiles,
+    regroup_class_profiles,
 )
 from hubclean._issue_engine import in_threads, n_threads, row_blocks
 from hubclean._noise_model import PAIR_PRIOR, NoiseModel, fit_noise_model
@@ -33,6 +34,9 @@ _BLOCK_BYTES = 1 << 18
 _MOST_PAIRED_CLASSES = 50
 # A rate for each pair must gain a nat each (Akaike's criterion), give or take.
 _PAIR_NATS, _PAIR_WIDTH = 0.95, 0.1
+# Share of the rows that must resemble another class than their likeliest one for
+# profiles that are regrouped.
+_FEWEST_MOVED = 0.02
 # Nats by which wrong labels by resemblance must explain more than rates of pairs do.
 _NEAR_WIDTH = 4.0
 # Nats a row of likelihood that they may lose for a true class in less doubt; labels
@@ -338,7 +342,8 @@ def fit_error_model(labels, pred_probs):
     Wrong labels that follow resemblance are believed where they explain the given
     labels better than rates of their own for all pairs of classes, and are many; rates
     for pairs where each gains a nat; else wrong labels spread evenly, which need no
-    reason.
+    reason. Where rates for pairs explain the labels better with the profiles of
+    `regroup_class_profiles`, and are believed then, these are taken.
 
     Parameters
     ----------
@@ -358,20 +363,48 @@ def fit_error_model(labels, pred_probs):
 
 def _fitted(fitted_to, profiled):
     """The error model of rows for the noise models, and rows for the profiles."""
-    profiles = fit_class_profiles(*profiled)
-    labels, pred_probs = fitted_to
-    logits, n_classes = profiles.logits(pred_probs), pred_probs.shape[1]
+    n_classes = fitted_to[1].shape[1]
     kinds = ["uniform"]
     if n_classes > 2:
         kinds.append("runner_up")
     if n_classes <= _MOST_PAIRED_CLASSES:
         kinds.append("pairs")
     with single_threaded_blas():
-        models = [fit_noise_model(labels, logits, kind) for kind in kinds]
-    beliefs = _beliefs({model.kind: model for model in models}, labels, logits)
-    believed = [model for model in models if beliefs[model.kind][0] > 0.01]
+        profiles = fit_class_profiles(*profiled)
+        models = _fit_models(fitted_to, profiles, kinds)
+        beliefs = _beliefs(models, fitted_to[0], profiles.logits(fitted_to[1]))
+        # With two classes a row that is neither has no third one to be told by.
+        if len(kinds) == 3 and profiles.directions is not None:
+            again = _fitted_again(fitted_to, profiled, profiles, models)
+            if again is not None:
+                profiles, models, beliefs = again
+    believed = [model for model in models.values() if beliefs[model.kind][0] > 0.01]
     weights, odds = np.array([beliefs[model.kind] for model in believed]).T
     return ErrorModel(profiles, tuple(believed), weights / weights.sum(), odds)
+
+
+def _fit_models(fitted_to, profiles, kinds):
+    """A noise model of each kind."""
+    labels, pred_probs = fitted_to
+    logits = profiles.logits(pred_probs)
+    return {kind: fit_noise_model(labels, logits, kind) for kind in kinds}
+
+
+def _fitted_again(fitted_to, profiled, profiles, models):
+    """Regrouped profiles, their models and beliefs, where flips between pairs ask it.
+
+    Rates for pairs must explain the labels better with them and be what is then
+    believed; None otherwise.
+    """
+    regrouped, moved = regroup_class_profiles(profiles, *profiled)
+    if moved <= _FEWEST_MOVED:
+        return None
+    again = _fit_models(fitted_to, regrouped, ["pairs"])
+    if again["pairs"].objective >= models["pairs"].objective:
+        return None
+    again = _fit_models(fitted_to, regrouped, ["uniform", "runner_up"]) | again
+    beliefs = _beliefs(again, fitted_to[0], regrouped.logits(fitted_to[1]))
+    return (regrouped, again, beliefs) if beliefs["pairs"][0] > 0.5 else None
 
 
 def _samples(labels, pred_probs):

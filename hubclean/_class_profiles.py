@@ -9,6 +9,7 @@ imports only `hubclean._noise_model` and `hubclean._temperature`.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from hubclean._noise_model import LOWEST_LOGIT, logits_of
 from hubclean._temperature import fitted_scale
@@ -25,6 +26,9 @@ _SHRINKAGE, _LEAST_VARIANCE = 0.5, 1e-3
 _WEIGHT = 2 / 3
 # Nats by which few rows hold the scales to 1.
 _SCALE_PRIOR = 2.0
+# Times that rows are shared among the profiles again, and the mean share of a row that
+# may still move.
+_MOST_ROUNDS, _SETTLED = 30, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,29 +108,80 @@ def fit_class_profiles(labels, pred_probs):
         return ClassProfiles()
     own_scale = fitted_scale(logs, labels, prior=_SCALE_PRIOR)
     features = _features(own_scale * logs)
-    likeliest = logs.argmax(axis=1)
-    directions, offsets = _discriminants(features, likeliest)
+    likeliest = np.eye(n_classes)[logs.argmax(axis=1)]
+    return _scaled(own_scale, features, _discriminants(features, likeliest), labels)
+
+
+def regroup_class_profiles(profiles, labels, pred_probs):
+    """Fit profiles to the rows that resemble them, whatever their likeliest class.
+
+    A model that learned that half the rows of a class are of another finds either of
+    the two likeliest by chance, yet says of all of them that it is one of the two.
+    Rows are shared among the profiles by what these make of them, and the profiles
+    fitted to the shares, in turn: a mixture of normal distributions of one
+    covariance, fitted by expectation maximisation [1]_ [2]_ from where the classes
+    are. Without labels it drifts away from classes that overlap; whether it helps
+    must be asked of the labels.
+
+    Parameters
+    ----------
+    profiles : ClassProfiles
+        As `fit_class_profiles` gives them for the same rows, with directions.
+    labels : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1; they set the scale only.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+
+    Returns
+    -------
+    regrouped : ClassProfiles
+        With the same `own_scale`.
+    moved : float
+        Share of the rows that resemble another class than their likeliest one most.
+
+    References
+    ----------
+    .. [1] Dempster, Laird, Rubin, "Maximum likelihood from incomplete data via the EM
+       algorithm", Journal of the Royal Statistical Society B 39 (1977), section 4.3.
+    .. [2] Hastie, Tibshirani, "Discriminant analysis by Gaussian mixtures", Journal of
+       the Royal Statistical Society B 58 (1996), section 2.
+    """
+    logs = profiles.own_scale * logits_of(pred_probs)
+    features = _features(logs)
+    found = profiles.directions, profiles.offsets
+    shares = np.eye(logs.shape[1])[logs.argmax(axis=1)]
+    for _ in range(_MOST_ROUNDS):
+        before, shares = shares, softmax(features @ found[0] + found[1], axis=1)
+        if np.abs(shares - before).sum() <= 2 * _SETTLED * len(logs):
+            break
+        found = _discriminants(features, shares)
+    moved = np.mean(shares.argmax(axis=1) != logs.argmax(axis=1))
+    return _scaled(profiles.own_scale, features, found, labels), float(moved)
+
+
+def _scaled(own_scale, features, found, labels):
+    """The profiles of discriminants, on the scale that explains the labels best."""
+    directions, offsets = found
     seen = _centred(features @ directions + offsets)
     scale = fitted_scale(seen, labels, prior=_SCALE_PRIOR)
     return ClassProfiles(own_scale, directions, offsets, scale)
 
 
-def _discriminants(features, groups):
-    """Linear discriminants of the groups: their directions and offsets."""
+def _discriminants(features, shares):
+    """Linear discriminants of the groups, from the share of each row in each group."""
     n_rows, n_classes = features.shape
-    counts = np.bincount(groups, minlength=n_classes)
-    means = np.empty((n_classes, n_classes))
-    for k in range(n_classes):
-        # Nobody's likeliest class: the row that is nearest to it.
-        rows = groups == k if counts[k] else features[:, k].argmax()
-        means[k] = np.atleast_2d(features[rows]).mean(axis=0)
-    apart = features - means[groups]
-    covariance = apart.T @ apart / n_rows
+    counts = shares.sum(axis=0)
+    means = shares.T @ features
+    # Nobody's group: the row that is nearest to its class.
+    empty = counts < 1e-9
+    means[empty] = features[features[:, empty].argmax(axis=0)]
+    means[~empty] /= counts[~empty, None]
+    covariance = (features.T @ features - (means.T * counts) @ means) / n_rows
     variance = max(covariance.trace() / n_classes, _LEAST_VARIANCE)
     covariance[np.diag_indices(n_classes)] += _SHRINKAGE * variance
     directions = np.linalg.solve(covariance, means.T)
-    shares = (counts + 1) / (n_rows + n_classes)
-    offsets = np.log(shares) - 0.5 * np.einsum("kj,jk->k", means, directions)
+    priors = (counts + 1) / (n_rows + n_classes)
+    offsets = np.log(priors) - 0.5 * np.einsum("kj,jk->k", means, directions)
     return directions, offsets
 
 

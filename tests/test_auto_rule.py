@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from hubclean import HubLabelCleaner, find_label_issues
 from hubclean._auto_rule import (
@@ -15,11 +15,13 @@ from hubclean._auto_rule import (
     fit_error_model,
     learn_auto_rule,
 )
+from hubclean._class_profiles import fit_class_profiles, regroup_class_profiles
 from hubclean._label_issues import RULE_NAMES, predictions
 from hubclean._noise_model import TEMPERATURE, _Fit, fit_noise_model, logits_of
 from hubclean.datasets import (
     class_conditional_noise,
     instance_dependent_noise,
+    pair_flip_noise,
     symmetric_noise,
 )
 
@@ -394,6 +396,36 @@ def test_an_issue_names_another_class_even_where_the_model_repeats_the_label():
     others = np.where(np.eye(4, dtype=bool)[labels], -1, probs).argmax(axis=1)
     assert (predicted == others)[repeated].mean() > 0.8
     np.testing.assert_array_equal(predictions(labels, probs, issue, None), likeliest)
+
+
+@pytest.mark.parametrize("seed", [1003, 1008])
+def test_nearly_half_of_each_class_called_the_next(seed):
+    """A model that learned them tosses between two classes."""
+    X, y = load_digits(return_X_y=True)
+    labels, wrong = pair_flip_noise(y, 0.45, random_state=seed)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    model = LogisticRegression(max_iter=300)
+    probs = cross_val_predict(model, X / 16, labels, cv=folds, method="predict_proba")
+    rule = learn_auto_rule(labels, probs)
+    assert average_precision_score(wrong, rule.error_probability) > 0.9
+    assert f1(rule.mask, wrong) > 0.85
+    assert [model.kind for model in rule.error_model.models] == ["pairs"]
+
+
+@pytest.mark.parametrize("by_instance", [False, True])
+def test_profiles_are_regrouped_for_flips_between_pairs_only(by_instance):
+    true, probs = draw(3000, 5, 0, scale=1.5)
+    if by_instance:
+        labels, _ = instance_dependent_noise(
+            true, 0.3, pred_probs=probs, random_state=0
+        )
+    else:
+        labels, _ = symmetric_noise(true, 0.3, random_state=0)
+    profiles = fit_class_profiles(labels, probs)
+    _, moved = regroup_class_profiles(profiles, labels, probs)
+    assert moved > 0.1
+    kept = fit_error_model(labels, probs).profiles
+    np.testing.assert_array_equal(kept.directions, profiles.directions)
 
 
 def test_a_bias_of_two_classes_does_not_hide_unequal_rates():

@@ -8,6 +8,7 @@ from hubclean._class_profiles import (
     MOST_CLASSES,
     ClassProfiles,
     fit_class_profiles,
+    regroup_class_profiles,
 )
 from hubclean._noise_model import logits_of
 from hubclean._temperature import fitted_scale
@@ -56,6 +57,48 @@ def test_profiles_follow_the_likeliest_classes_and_not_the_labels(seed):
     assert softmax(one, axis=1).max(axis=1).mean() > 0.95
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_regrouped_profiles_tell_classes_that_the_model_took_for_one_of_two(seed):
+    """At 48 % the likeliest class is a toss between two, which two is not."""
+    true, probs = learned(2000, 5, 0.48, seed)
+    labels, _ = pair_flip_noise(true, 0.48, random_state=seed)
+    profiles = fit_class_profiles(labels, probs)
+    regrouped, moved = regroup_class_profiles(profiles, labels, probs)
+    hits = [
+        (logits.argmax(axis=1) == true).mean()
+        for logits in (
+            logits_of(probs),
+            profiles.logits(probs),
+            regrouped.logits(probs),
+        )
+    ]
+    assert hits[0] < 0.6
+    assert hits[2] > max(hits[1] + 0.03, 0.85)
+    assert moved > 0.3
+    assert regrouped.own_scale == profiles.own_scale
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_where_classes_are_clear_regrouping_changes_little(seed):
+    true, probs = learned(2000, 5, 0.1, seed)
+    profiles = fit_class_profiles(true, probs)
+    regrouped, moved = regroup_class_profiles(profiles, true, probs)
+    assert moved < 0.02
+    before, after = (each.logits(probs) for each in (profiles, regrouped))
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.99
+
+
+def test_regrouping_follows_the_classes_where_these_are_permuted():
+    true, probs = learned(1000, 4, 0.4, 0)
+    order = np.array([2, 0, 3, 1])
+    one, _ = regroup_class_profiles(fit_class_profiles(true, probs), true, probs)
+    labels, permuted = np.argsort(order)[true], probs[:, order]
+    profiles = fit_class_profiles(labels, permuted)
+    other, _ = regroup_class_profiles(profiles, labels, permuted)
+    logits = one.logits(probs)[:, order]
+    np.testing.assert_allclose(other.logits(permuted), logits, atol=1e-4)
+
+
 def test_logits_are_at_most_zero_and_finite():
     true, probs = learned(500, 3, 0.2, 0)
     logits = fit_class_profiles(true, probs).logits(probs)
@@ -74,6 +117,9 @@ def test_degenerate_probabilities(probs):
     profiles = fit_class_profiles(labels, probs)
     assert profiles.directions is not None
     assert np.isfinite(profiles.logits(probs)).all()
+    regrouped, moved = regroup_class_profiles(profiles, labels, probs)
+    assert np.isfinite(regrouped.logits(probs)).all()
+    assert 0 <= moved <= 1
 
 
 @pytest.mark.parametrize("n_classes", [MOST_CLASSES + 1, 10])
