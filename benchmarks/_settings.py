@@ -34,28 +34,34 @@ def data_file(folder, name):
     return path
 
 
-def load_images(name, folder, rows, seed):
-    """Flat images in [0, 1] and true labels: seeded rows of the training set."""
+def load_images(name, folder, rows, seed, *, pixels=False):
+    """Images and true labels: seeded rows of the training set.
+
+    Pixels are in [0, 1]; without `pixels`, where there are over 100, their first 60
+    principal components.
+    """
     images = _digits() if name == "digits" else _fashion_mnist(folder, "train")
     X, y = _shuffled(images, seed, rows)
     if X.shape[1] > 100:
-        X = PCA(60, random_state=0).fit_transform(X)
+        X = X.astype(np.float32) if pixels else PCA(60, random_state=0).fit_transform(X)
     return X, y
 
 
-def load_split(name, folder, rows, seed):
+def load_split(name, folder, rows, seed, *, pixels=False):
     """Rows to learn from, and 10,000 (at most half) others to test on, with labels.
 
     Both are seeded rows of the training set. Where 10,000 would not be left of it, the
-    rows to test on are those of the test set.
+    rows to test on are those of the test set. `pixels` as in `load_images`.
     """
     if name != "digits" and rows > 50_000:
         X, y = _shuffled(_fashion_mnist(folder, "train"), seed, rows)
         X_test, y_test = _fashion_mnist(folder, "test")
+        if pixels:
+            return (X.astype(np.float32), y), (X_test.astype(np.float32), y_test)
         components = PCA(60, random_state=0).fit(X)
         X, X_test = components.transform(X), components.transform(X_test)
         return (X, y), (X_test, y_test)
-    X, y = load_images(name, folder, None, seed)
+    X, y = load_images(name, folder, None, seed, pixels=pixels)
     n_train = len(y) - min(len(y) // 2, 10_000)
     train, test = slice(0, min(rows, n_train)), slice(n_train, None)
     return (X[train], y[train]), (X[test], y[test])

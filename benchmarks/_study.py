@@ -17,12 +17,12 @@ from hubclean._label_issues import correctable, judge
 from hubclean._leave_one_out import ridge_pred_probs
 
 
-def overfitting_network(epochs, seed):
+def overfitting_network(epochs, rate, seed):
     """Return a network that is trained long enough to learn wrong labels by heart."""
     return MLPClassifier(
         (128,),
         alpha=0,
-        learning_rate_init=3e-3,
+        learning_rate_init=rate,
         max_iter=epochs,
         n_iter_no_change=epochs,
         random_state=seed,
@@ -31,7 +31,7 @@ def overfitting_network(epochs, seed):
 
 def fold_network(epochs, seed):
     """Return the same network, trained for less long and more slowly."""
-    return overfitting_network(epochs, seed).set_params(learning_rate_init=1e-3)
+    return overfitting_network(epochs, 1e-3, seed)
 
 
 def noisy_problems(options, is_left):
@@ -45,7 +45,9 @@ def noisy_problems(options, is_left):
         Rows to learn from and to test on.
     """
     for seed in options.seeds:
-        (X, y), held_out = load_split(options.dataset, options.data, options.rows, seed)
+        (X, y), held_out = load_split(
+            options.dataset, options.data, options.rows, seed, pixels=options.pixels
+        )
         reference = None
         if "instance_dependent" in options.noises:
             reference = true_pred_probs(X, y, seed)
@@ -104,9 +106,9 @@ class Problem:
         kept = np.flatnonzero(mask)
         return Correction(kept, self.labels[kept])
 
-    def accuracy(self, corrected, epochs, seed):
+    def accuracy(self, corrected, options, seed):
         """Of a network trained on corrected rows."""
-        final = overfitting_network(epochs, seed)
+        final = overfitting_network(options.epochs, options.rate, seed)
         weights = {}
         if corrected.weights is not None:
             weights["sample_weight"] = corrected.weights
@@ -122,11 +124,15 @@ def study_options(description, out, **defaults):
     parser.add_argument("--dataset", default="fashion_mnist")
     parser.add_argument("--rows", type=int, default=defaults["rows"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--pixels", action="store_true", help="all pixels, not 60 principal components"
+    )
     levels = defaults["levels"]
     parser.add_argument("--levels", type=float, nargs="+", default=levels)
     noises = ["symmetric", "instance_dependent"]
     parser.add_argument("--noises", nargs="+", default=noises)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate")
     parser.add_argument("--fold-epochs", type=int, default=15)
     parser.add_argument("--ways", nargs="+", help="first words of a line; else all")
     parser.add_argument("--quick", action="store_true", help="a smoke run")

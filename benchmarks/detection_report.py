@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 from _markdown import markdown
-from detection import summary
+from detection import TOLD, summary
 
 KEYS = ["dataset", "evidence", "noise", "level", "seed"]
 OURS, THEIRS = "hubclean auto", "cleanlab prune_by_noise_rate"
@@ -80,6 +80,8 @@ def report(results, methods):
     fixed = methods.drop([name for name in methods.index if "doubtlab" in name])
     fixed = fixed.drop([name for name in fixed.index if name.startswith("hubclean")])
     lead = share.mean() - fixed["f1_over_best_cut"].max()
+    told = results[(results["method"] == TOLD) & (results["planted"] > 0)]
+    told = told["f1"] / told["best_f1"]
     better = (planted["F1"] > planted["F1 cleanlab"]).sum()
     ahead = (planted["AP"] > planted["AP cleanlab"]).sum()
     behind = planted[planted["AP"] <= planted["AP cleanlab"]]
@@ -128,7 +130,9 @@ default has the higher F1 in {better} and the higher average precision in {ahead
 
 Asked for: mean >= 0.98 and worst >= 0.93 over all settings, above every fixed rule on
 the mean. Reached: mean {share.mean():.3f}, worst {share.min():.3f}, {lead:.3f} above
-the best fixed rule.
+the best fixed rule. A cut of the same scores that is told how many labels are wrong
+reaches mean {told.mean():.3f}, worst {told.min():.3f}, and is under 0.93 in
+{(told < 0.93).sum()} settings.
 
 ## Fashion-MNIST, symmetric and by instance
 

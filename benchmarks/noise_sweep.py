@@ -46,7 +46,7 @@ def line(problem, way, options, seed):
     else:
         corrected, issues, quality = cleaned(problem, way[0])
         n_flagged, scores = issues.sum(), found(problem.wrong, issues, quality)
-    accuracy = problem.accuracy(corrected, options.epochs, seed)
+    accuracy = problem.accuracy(corrected, options, seed)
     counts = len(problem.labels), problem.wrong.sum(), n_flagged
     return *counts, *scores, rounded(accuracy)
 

@@ -26,7 +26,7 @@ def line(problem, way, options, seed):
     """Accuracy after a correction."""
     correction, fraction = way
     corrected = problem.corrected(correction, fraction or 0.0)
-    accuracy = problem.accuracy(corrected, options.epochs, seed)
+    accuracy = problem.accuracy(corrected, options, seed)
     moved = corrected.labels != problem.labels[corrected.kept]
     right = moved & (corrected.labels == problem.true[corrected.kept])
     weights = np.ones(len(moved)) if corrected.weights is None else corrected.weights

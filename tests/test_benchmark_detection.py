@@ -37,7 +37,7 @@ def test_detection(tmp_path):
     path = tmp_path / "detection.csv"
     run_detection(path)
     table = rows(path)
-    assert len({row["method"] for row in table}) == 17
+    assert len({row["method"] for row in table}) == 18
     for row in table:
         flagged, planted = int(row["flagged"]), int(row["planted"])
         found = float(row["recall"]) * planted
@@ -46,6 +46,8 @@ def test_detection(tmp_path):
         assert float(row["f1"]) == pytest.approx(f1, abs=1e-3)
         if row["method"] in ("hubclean auto", "self_confidence < 0.2"):  # cuts of it
             assert float(row["f1"]) <= float(row["best_f1"]) + 1e-4
+        if "told" in row["method"]:
+            assert flagged == planted
     assert "hubclean auto" in run_detection(path)
     assert rows(path) == table
 
