@@ -35,8 +35,8 @@ _MOST_PAIRED_CLASSES = 50
 # A rate for each pair must gain a nat each (Akaike's criterion), give or take.
 _PAIR_NATS, _PAIR_WIDTH = 0.95, 0.1
 # Share of the rows that must resemble another class than their likeliest one for
-# profiles that are regrouped.
-_FEWEST_MOVED = 0.02
+# profiles that are regrouped, and nats a row that rates of pairs may lose with them.
+_FEWEST_MOVED, _PAIR_SLACK = 0.02, 0.005
 # Nats by which wrong labels by resemblance must explain more than rates of pairs do.
 _NEAR_WIDTH = 4.0
 # Nats a row of likelihood that they may lose for a true class in less doubt; labels
@@ -342,7 +342,7 @@ def fit_error_model(labels, pred_probs):
     Wrong labels that follow resemblance are believed where they explain the given
     labels better than rates of their own for all pairs of classes, and are many; rates
     for pairs where each gains a nat; else wrong labels spread evenly, which need no
-    reason. Where rates for pairs explain the labels better with the profiles of
+    reason. Where rates for pairs explain the labels as well with the profiles of
     `regroup_class_profiles`, and are believed then, these are taken.
 
     Parameters
@@ -371,8 +371,9 @@ def _fitted(fitted_to, profiled):
         kinds.append("pairs")
     with single_threaded_blas():
         profiles = fit_class_profiles(*profiled)
-        models = _fit_models(fitted_to, profiles, kinds)
-        beliefs = _beliefs(models, fitted_to[0], profiles.logits(fitted_to[1]))
+        judged = fitted_to[0], profiles.logits(fitted_to[1])
+        models = _fit_models(*judged, kinds)
+        beliefs = _beliefs(models, *judged)
         # With two classes a row that is neither has no third one to be told by.
         if len(kinds) == 3 and profiles.directions is not None:
             again = _fitted_again(fitted_to, profiled, profiles, models)
@@ -383,27 +384,35 @@ def _fitted(fitted_to, profiled):
     return ErrorModel(profiles, tuple(believed), weights / weights.sum(), odds)
 
 
-def _fit_models(fitted_to, profiles, kinds):
+def _fit_models(labels, logits, kinds):
     """A noise model of each kind."""
-    labels, pred_probs = fitted_to
-    logits = profiles.logits(pred_probs)
     return {kind: fit_noise_model(labels, logits, kind) for kind in kinds}
 
 
 def _fitted_again(fitted_to, profiled, profiles, models):
     """Regrouped profiles, their models and beliefs, where flips between pairs ask it.
 
-    Rates for pairs must explain the labels better with them and be what is then
-    believed; None otherwise.
+    Rates for pairs must be what is then believed, and explain the labels about as well;
+    not better, as profiles that tell two classes by how often the model took them for
+    each other explain its labels from memory. None otherwise.
     """
-    regrouped, moved = regroup_class_profiles(profiles, *profiled)
-    if moved <= _FEWEST_MOVED:
+    labels, pred_probs = fitted_to
+    best, objective = None, models["pairs"].objective + _PAIR_SLACK
+    for start in ("likeliest", "labels"):
+        regrouped, moved = regroup_class_profiles(profiles, *profiled, start=start)
+        if moved <= _FEWEST_MOVED:
+            continue
+        logits = regrouped.logits(pred_probs)
+        pairs = fit_noise_model(labels, logits, "pairs")
+        # Where most labels are wrong they lead away from the classes.
+        astray = start == "labels" and pairs.judge(labels, logits)[0].mean() > 0.5
+        if pairs.objective < objective and not astray:
+            best, objective = (regrouped, logits, pairs), pairs.objective
+    if best is None:
         return None
-    again = _fit_models(fitted_to, regrouped, ["pairs"])
-    if again["pairs"].objective >= models["pairs"].objective:
-        return None
-    again = _fit_models(fitted_to, regrouped, ["uniform", "runner_up"]) | again
-    beliefs = _beliefs(again, fitted_to[0], regrouped.logits(fitted_to[1]))
+    regrouped, logits, pairs = best
+    again = _fit_models(labels, logits, ["uniform", "runner_up"]) | {"pairs": pairs}
+    beliefs = _beliefs(again, labels, logits)
     return (regrouped, again, beliefs) if beliefs["pairs"][0] > 0.5 else None
 
 

@@ -112,15 +112,15 @@ def fit_class_profiles(labels, pred_probs):
     return _scaled(own_scale, features, _discriminants(features, likeliest), labels)
 
 
-def regroup_class_profiles(profiles, labels, pred_probs):
+def regroup_class_profiles(profiles, labels, pred_probs, *, start="likeliest"):
     """Fit profiles to the rows that resemble them, whatever their likeliest class.
 
     A model that learned that half the rows of a class are of another finds either of
     the two likeliest by chance, yet says of all of them that it is one of the two.
     Rows are shared among the profiles by what these make of them, and the profiles
     fitted to the shares, in turn: a mixture of normal distributions of one
-    covariance, fitted by expectation maximisation [1]_ [2]_ from where the classes
-    are. Without labels it drifts away from classes that overlap; whether it helps
+    covariance, fitted by expectation maximisation [1]_ [2]_. Where it ends depends on
+    where it starts; and it drifts away from classes that overlap. Whether it helps
     must be asked of the labels.
 
     Parameters
@@ -128,9 +128,11 @@ def regroup_class_profiles(profiles, labels, pred_probs):
     profiles : ClassProfiles
         As `fit_class_profiles` gives them for the same rows, with directions.
     labels : ndarray of int, shape (n_samples,)
-        Given labels, coded 0 to n_classes - 1; they set the scale only.
+        Given labels, coded 0 to n_classes - 1.
     pred_probs : ndarray of float, shape (n_samples, n_classes)
         Out-of-sample probabilities.
+    start : {"likeliest", "labels"}
+        Groups of rows to start from: of the same likeliest class, or of one label.
 
     Returns
     -------
@@ -147,16 +149,16 @@ def regroup_class_profiles(profiles, labels, pred_probs):
        the Royal Statistical Society B 58 (1996), section 2.
     """
     logs = profiles.own_scale * logits_of(pred_probs)
-    features = _features(logs)
-    found = profiles.directions, profiles.offsets
-    shares = np.eye(logs.shape[1])[logs.argmax(axis=1)]
+    features, likeliest = _features(logs), logs.argmax(axis=1)
+    shares = np.eye(logs.shape[1])[labels if start == "labels" else likeliest]
+    found = _discriminants(features, shares)
     for _ in range(_MOST_ROUNDS):
         before, shares = shares, softmax(features @ found[0] + found[1], axis=1)
-        if np.abs(shares - before).sum() <= 2 * _SETTLED * len(logs):
+        if np.abs(shares - before).sum() <= 2 * _SETTLED * len(shares):
             break
         found = _discriminants(features, shares)
-    moved = np.mean(shares.argmax(axis=1) != logs.argmax(axis=1))
-    return _scaled(profiles.own_scale, features, found, labels), float(moved)
+    moved = float(np.mean(shares.argmax(axis=1) != likeliest))
+    return _scaled(profiles.own_scale, features, found, labels), moved
 
 
 def _scaled(own_scale, features, found, labels):

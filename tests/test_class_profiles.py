@@ -57,13 +57,16 @@ def test_profiles_follow_the_likeliest_classes_and_not_the_labels(seed):
     assert softmax(one, axis=1).max(axis=1).mean() > 0.95
 
 
+@pytest.mark.parametrize("start", ["likeliest", "labels"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_regrouped_profiles_tell_classes_that_the_model_took_for_one_of_two(seed):
+def test_regrouped_profiles_tell_classes_that_the_model_took_for_one_of_two(
+    seed, start
+):
     """At 48 % the likeliest class is a toss between two, which two is not."""
     true, probs = learned(2000, 5, 0.48, seed)
     labels, _ = pair_flip_noise(true, 0.48, random_state=seed)
     profiles = fit_class_profiles(labels, probs)
-    regrouped, moved = regroup_class_profiles(profiles, labels, probs)
+    regrouped, moved = regroup_class_profiles(profiles, labels, probs, start=start)
     hits = [
         (logits.argmax(axis=1) == true).mean()
         for logits in (
@@ -88,13 +91,15 @@ def test_where_classes_are_clear_regrouping_changes_little(seed):
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.99
 
 
-def test_regrouping_follows_the_classes_where_these_are_permuted():
+@pytest.mark.parametrize("start", ["likeliest", "labels"])
+def test_regrouping_follows_the_classes_where_these_are_permuted(start):
     true, probs = learned(1000, 4, 0.4, 0)
     order = np.array([2, 0, 3, 1])
-    one, _ = regroup_class_profiles(fit_class_profiles(true, probs), true, probs)
+    profiles = fit_class_profiles(true, probs)
+    one, _ = regroup_class_profiles(profiles, true, probs, start=start)
     labels, permuted = np.argsort(order)[true], probs[:, order]
     profiles = fit_class_profiles(labels, permuted)
-    other, _ = regroup_class_profiles(profiles, labels, permuted)
+    other, _ = regroup_class_profiles(profiles, labels, permuted, start=start)
     logits = one.logits(probs)[:, order]
     np.testing.assert_allclose(other.logits(permuted), logits, atol=1e-4)
 
@@ -117,9 +122,10 @@ def test_degenerate_probabilities(probs):
     profiles = fit_class_profiles(labels, probs)
     assert profiles.directions is not None
     assert np.isfinite(profiles.logits(probs)).all()
-    regrouped, moved = regroup_class_profiles(profiles, labels, probs)
-    assert np.isfinite(regrouped.logits(probs)).all()
-    assert 0 <= moved <= 1
+    for start in ("likeliest", "labels"):
+        regrouped, moved = regroup_class_profiles(profiles, labels, probs, start=start)
+        assert np.isfinite(regrouped.logits(probs)).all()
+        assert 0 <= moved <= 1
 
 
 @pytest.mark.parametrize("n_classes", [MOST_CLASSES + 1, 10])
