@@ -397,12 +397,14 @@ def _fitted_again(fitted_to, profiled, profiles, models):
     each other explain its labels from memory. None otherwise.
     """
     labels, pred_probs = fitted_to
-    best, objective = None, models["pairs"].objective + _PAIR_SLACK
+    best, objective, groups = None, models["pairs"].objective + _PAIR_SLACK, None
     for start in ("likeliest", "labels"):
         regrouped, moved = regroup_class_profiles(profiles, *profiled, start=start)
-        if moved <= _FEWEST_MOVED:
-            continue
         logits = regrouped.logits(pred_probs)
+        before, groups = groups, logits.argmax(axis=1)
+        same = before is not None and np.mean(groups != before) < _FEWEST_MOVED / 2
+        if moved <= _FEWEST_MOVED or same:
+            continue
         pairs = fit_noise_model(labels, logits, "pairs")
         # Where most labels are wrong they lead away from the classes.
         astray = start == "labels" and pairs.judge(labels, logits)[0].mean() > 0.5
