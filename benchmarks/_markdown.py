@@ -13,3 +13,8 @@ def markdown(table, digits=3):
         cells = [f"{v:.{digits}f}" if isinstance(v, float) else v for v in row]
         lines.append(markdown_row(cells))
     return "\n".join(lines)
+
+
+def listed(values, separator=", "):
+    """The different values in a line, in order."""
+    return separator.join(map(str, sorted(set(values))))

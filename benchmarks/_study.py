@@ -30,7 +30,7 @@ def overfitting_network(epochs, rate, seed):
 
 
 def fold_network(epochs, seed):
-    """Return the same network, trained for less long and more slowly."""
+    """Return the same network for the folds, at a rate of 0.001."""
     return overfitting_network(epochs, 1e-3, seed)
 
 

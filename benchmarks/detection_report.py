@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from _markdown import markdown
+from _markdown import listed, markdown
 from detection import TOLD, summary
 
 KEYS = ["dataset", "evidence", "noise", "level", "seed"]
@@ -41,7 +41,7 @@ def coverage(results):
     groups = results[results["method"] == OURS].groupby(["dataset", "evidence"])
     return groups.agg(
         settings=("seed", "size"),
-        seeds=("seed", lambda s: " ".join(map(str, sorted(set(s))))),
+        seeds=("seed", lambda s: listed(s, " ")),
         levels=("level", lambda s: " ".join(f"{v:g}" for v in sorted(set(s)))),
         rows=("rows", "max"),
     ).reset_index()

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from _markdown import markdown
+from _markdown import listed, markdown
 
 THEIRS, OURS = "cleanlab default", "hubclean, prune"
 UNWEIGHTED, AUTO = "hubclean, auto, no weights", "hubclean, auto"
@@ -44,7 +44,7 @@ WHOLE = """
 
 ```
 HUBCLEAN_DATA=... python benchmarks/noise_sweep.py --rows {rows} --pixels \\
-  --rate 0.001 --noises symmetric --seeds {numbers} \\
+  --rate 0.001 --noises symmetric --seeds {seed_options} \\
   --out docs/benchmarks/noise_sweep_{rows}.csv \\
   --ways "all rows" "cleanlab default" "hubclean, prune" "hubclean, auto" \\
   "hubclean, auto, cv and leave_one_out" "truly clean rows"
@@ -144,11 +144,6 @@ average precision higher by {differences}. Single runs:
 """
 
 
-def listed(values):
-    """Values with commas."""
-    return ", ".join(map(str, sorted(set(values))))
-
-
 def of_noise(noise, results):
     """Accuracy and flagged rows of one kind of noise."""
     shape = {"index": "level", "columns": "kept", "sort": False}
@@ -159,15 +154,14 @@ def of_noise(noise, results):
     ways = {"truly clean rows": "planted", THEIRS: THEIRS, THEIRS_BOTH: "both"}
     ways |= {OURS: OURS, BOTH: "both"}
     counts = counts[list(ways)].round().astype(int).set_axis(ways.values(), axis=1)
-    ways = [THEIRS, OURS, UNWEIGHTED, AUTO, THEIRS_BOTH, BOTH]
+    compared = [THEIRS, OURS, UNWEIGHTED, AUTO, THEIRS_BOTH, BOTH]
     rivals = dict.fromkeys([OURS, UNWEIGHTED, AUTO], THEIRS) | {BOTH: THEIRS_BOTH}
-    shares, below = shares_and_losses(accuracy, ways, rivals)
     return OF_NOISE.format(
         title=noise.replace("_", " ").capitalize(),
         seeds=listed(results["seed"]),
         accuracy=markdown(accuracy.reset_index(), 4),
-        ways=shares,
-        below=below,
+        ways=shares_of_the_way(accuracy, compared),
+        below=losses(accuracy, rivals),
         flagged=markdown(counts.reset_index(), 4),
         scores=markdown(found(results).reset_index()),
     )
@@ -204,10 +198,9 @@ def of_all_rows(results):
     spread = results.groupby(["level", "kept"])["accuracy"].std()
     steps = (accuracy.index * 20).to_numpy().round().astype(int)
     ways = [THEIRS, OURS, AUTO, BOTH]
-    below = shares_and_losses(accuracy, ways, dict.fromkeys(ways[1:], THEIRS))
     for name, values in STUDY_2022.items():
         accuracy[f"study of 2022, {name} cleaning"] = [values[step] for step in steps]
-    older = dict.fromkeys(ways[1:], "study of 2022, with cleaning")
+    older = "study of 2022, with cleaning"
     flagged = results.pivot_table(values=["flagged", "f1"], **shape).sort_index()
     counts = {"planted": flagged["flagged"]["truly clean rows"].astype(int)}
     for way in (THEIRS, OURS, BOTH):
@@ -217,29 +210,35 @@ def of_all_rows(results):
     return WHOLE.format(
         rows=results["rows"].max(),
         seeds=listed(results["seed"]),
-        numbers=" ".join(map(str, sorted(set(results["seed"])))),
+        seed_options=listed(results["seed"], " "),
         spread=spread.mean(),
         most=spread.max(),
         accuracy=markdown(accuracy.reset_index(), 4),
-        ways=below[0],
-        below=below[1],
-        older=shares_and_losses(accuracy, [], older)[1],
+        ways=shares_of_the_way(accuracy, ways),
+        below=losses(accuracy, dict.fromkeys(ways[1:], THEIRS)),
+        older=losses(accuracy, dict.fromkeys(ways[1:], older)),
         flagged=markdown(pd.DataFrame(counts).reset_index()),
     )
 
 
-def shares_and_losses(accuracy, ways, rivals):
-    """Shares of the way to truly clean rows, and levels where a rival is better."""
+def shares_of_the_way(accuracy, ways):
+    """How far each way comes from all rows to truly clean ones, where those differ."""
     gap = accuracy["truly clean rows"] - accuracy["all rows"]
-    wide, shares, below = accuracy[gap > 0.01], [], []
+    wide, shares = accuracy[gap > 0.01], []
     for name in ways:
         share = (wide[name] - wide["all rows"]) / gap[gap > 0.01]
         shares.append(f"`{name}` {share.min():.0%} to {share.max():.0%}")
+    return "; ".join(shares)
+
+
+def losses(accuracy, rivals):
+    """Levels where the rival of a way is better, and by how much."""
+    below = []
     for name, rival in rivals.items():
         lead = accuracy[name] - accuracy[rival]
         lost = [f"{level:.2f} ({by:+.4f})" for level, by in lead.items() if by < 0]
         below.append(f"`{name}` at {', '.join(lost) or 'no level'}")
-    return "; ".join(shares), "; ".join(below)
+    return "; ".join(below)
 
 
 def prune(results, folder):

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from _markdown import markdown
+from _markdown import listed, markdown
 
 OURS, OURS_BOTH = "hubclean, cv", "hubclean, cv and leave_one_out"
 THEIRS, THEIRS_BOTH = "cleanlab, cv", "cleanlab, cv and leave_one_out"
@@ -107,7 +107,7 @@ def page(results):
         classes=results["classes"].max(),
         rows=results["rows"].max(),
         levels=", ".join(f"{level:.0%}" for level in sorted(set(planted["level"]))),
-        seeds=", ".join(map(str, sorted(set(results["seed"])))),
+        seeds=listed(results["seed"]),
         unseen=markdown(means(unseen, ["model"])),
         everything=markdown(means(planted, ["model"])),
         wins_f1=(f1[OURS_BOTH] > f1[THEIRS]).mean(),

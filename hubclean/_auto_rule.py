@@ -375,7 +375,7 @@ def _fitted(fitted_to, profiled):
         models = _fit_models(*judged, kinds)
         beliefs = _beliefs(models, *judged)
         # With two classes a row that is neither has no third one to be told by.
-        if len(kinds) == 3 and profiles.directions is not None:
+        if 2 < n_classes <= _MOST_PAIRED_CLASSES and profiles.directions is not None:
             again = _fitted_again(fitted_to, profiled, profiles, models)
             if again is not None:
                 profiles, models, beliefs = again

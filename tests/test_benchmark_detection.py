@@ -160,6 +160,29 @@ def test_random_noise_matrix_has_the_level_asked_for(benchmarks):
     assert 1 - matrix.diagonal().mean() == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(("rows", "n_train"), [(30, 30), (60_000, 120)])
+def test_pixels_are_not_reduced(benchmarks, tmp_path, rows, n_train):
+    """Few rows leave others of the training set to test on, all rows do not."""
+    from _settings import load_split
+
+    rng = np.random.default_rng(0)
+    images = {
+        f"X_{part}": rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        for part, n in (("train", 120), ("test", 20))
+    }
+    labels = {"y_train": rng.integers(0, 10, 120), "y_test": rng.integers(0, 10, 20)}
+    np.savez(tmp_path / "fashion_mnist.npz", **images, **labels)
+    train, test = load_split("fashion_mnist", tmp_path, rows, 0, pixels=True)
+    assert train[0].shape == (n_train, 784)
+    assert len(test[0]) == (20 if rows > 120 else 60)
+    for X, y in (train, test):
+        assert X.dtype == np.float32 and X.min() == 0 and X.max() == 1
+        assert len(X) == len(y)
+    reduced = load_split("fashion_mnist", tmp_path, rows, 0)
+    assert reduced[0][0].shape == (n_train, 60)
+    np.testing.assert_array_equal(reduced[0][1], train[1])
+
+
 def test_missing_data_says_where_to_get_it(benchmarks, tmp_path):
     from _settings import data_file
 
