@@ -39,6 +39,9 @@ _PAIR_NATS, _PAIR_WIDTH = 0.95, 0.1
 _FEWEST_MOVED, _PAIR_SLACK = 0.02, 0.005
 # Nats by which wrong labels by resemblance must explain more than rates of pairs do.
 _NEAR_WIDTH = 4.0
+# Rates of pairs may explain so many times as much, and gain those nats, where they find
+# as many wrong labels, so many times fewer at most, give or take.
+_MOST_TIMES, _TIMES_WIDTH = 1.25, 0.02
 # Nats a row of likelihood that they may lose for a true class in less doubt; labels
 # drawn from what a model rightly doubts lose more.
 _SLACK, _SLACK_WIDTH = 0.004, 0.001
@@ -414,7 +417,7 @@ def _fitted_again(fitted_to, profiled, profiles, models):
         return None
     regrouped, logits, pairs = best
     again = _fit_models(labels, logits, ["uniform", "runner_up"]) | {"pairs": pairs}
-    beliefs = _beliefs(again, labels, logits)
+    beliefs = _beliefs(again, labels, logits, regrouped=True)
     return (regrouped, again, beliefs) if beliefs["pairs"][0] > 0.5 else None
 
 
@@ -439,8 +442,13 @@ def _sample(labels, pred_probs, size):
     return labels[rows], np.asarray(pred_probs[rows])
 
 
-def _beliefs(models, labels, logits):
-    """How much each kind of noise model is believed, and the factor of its odds."""
+def _beliefs(models, labels, logits, *, regrouped=False):
+    """How much each kind of noise model is believed, and the factor of its odds.
+
+    Resemblance, which has three numbers, is believed beside many rates of pairs that
+    explain a little more but find as many wrong labels; not where rows were regrouped
+    for these rates.
+    """
     uniform, n_rows = models["uniform"], len(labels)
     n_pairs = logits.shape[1] * (logits.shape[1] - 1)
     differ = np.mean(logits.argmax(axis=1) != labels)
@@ -453,15 +461,21 @@ def _beliefs(models, labels, logits):
 
     if "runner_up" in models:
         resembling, rival = models["runner_up"], uniform.objective
+        sure = share(resembling)
         if "pairs" in models:
             # Without the constant of its prior, which it pays for rates all alike.
-            prior = PAIR_PRIOR * n_pairs / n_rows
-            rival = min(rival, models["pairs"].objective - prior)
+            by_pairs = models["pairs"].objective - PAIR_PRIOR * n_pairs / n_rows
+            if not regrouped:
+                times = sure / max(share(models["pairs"]), 1e-9)
+                same = expit((_MOST_TIMES - times) / _TIMES_WIDTH)
+                gain = max(uniform.objective - resembling.objective, 0.0)
+                many = _PAIR_NATS * n_pairs / n_rows
+                by_pairs += same * min((_MOST_TIMES - 1) * gain, many)
+            rival = min(rival, by_pairs)
         near = expit(n_rows * (rival - resembling.objective) / _NEAR_WIDTH)
         less_likely = resembling.log_loss - uniform.log_loss
         near *= expit((_SLACK - less_likely) / _SLACK_WIDTH)
         near *= expit((resembling.resemblance[0] - _NEAR_MOST) / _MOST_WIDTH)
-        sure = share(resembling)
         near *= expit((sure - _NEAR_SHARE) / _SHARE_WIDTH)
         near_odds = min(max(_NEAR_ODDS * sure, _LEAST_NEAR_ODDS), _MOST_NEAR_ODDS)
     if "pairs" in models:

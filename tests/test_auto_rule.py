@@ -18,6 +18,7 @@ from hubclean._auto_rule import (
 )
 from hubclean._class_profiles import fit_class_profiles, regroup_class_profiles
 from hubclean._label_issues import RULE_NAMES, predictions
+from hubclean._leave_one_out import ridge_pred_probs
 from hubclean._noise_model import TEMPERATURE, _Fit, fit_noise_model, logits_of
 from hubclean.datasets import (
     class_conditional_noise,
@@ -436,6 +437,22 @@ def test_profiles_are_regrouped_for_flips_between_pairs_only(by_instance):
     assert moved > 0.1
     kept = fit_error_model(labels, probs).profiles
     np.testing.assert_array_equal(kept.directions, profiles.directions)
+
+
+@pytest.mark.parametrize(("seed", "level"), [(1014, 0.1), (1015, 0.2)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_resemblance_is_believed_where_many_rates_of_pairs_say_the_same(seed, level):
+    """Errors like those of one early network, which is sure of a few pairs."""
+    X, y = load_digits(return_X_y=True)
+    network = MLPClassifier((100,), max_iter=15, random_state=seed, early_stopping=True)
+    folds = StratifiedKFold(3, shuffle=True, random_state=seed)
+    mistakes = cross_val_predict(network, X / 16, y, cv=folds, method="predict_proba")
+    labels, wrong = instance_dependent_noise(
+        y, level, pred_probs=mistakes, random_state=seed
+    )
+    rule = learn_auto_rule(labels, ridge_pred_probs(labels, X / 16, 10))
+    quality = 1 - rule.error_probability
+    assert f1(rule.mask, wrong) > 0.93 * best_f1(quality, wrong)
 
 
 def test_a_bias_of_two_classes_does_not_hide_unequal_rates():
