@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hubclean import HubLabelCleaner
 from hubclean._folder import FolderSource
 from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
@@ -210,6 +211,26 @@ def test_find_in_a_hub_dataset_report_and_apply(dataset, tmp_path, capsys):
     changed = np.flatnonzero(after != before)
     assert sorted(changed) == sorted(s["row"] for s in summary["suspects"])
     assert after[changed[0]] == lines[[x[0] for x in lines].index(changed[0])][2]
+
+
+def test_a_branch_in_use_is_refused_before_training(dataset, capsys, monkeypatch):
+    options = ["--framework", "sklearn", *QUICK, "--branch", "found"]
+    assert run("find", dataset, *options) == 0
+    fit = HubLabelCleaner.fit
+    monkeypatch.setattr(HubLabelCleaner, "fit", None)
+    capsys.readouterr()
+    assert run("find", dataset, *options) == 1
+    assert "'found' exists" in (err := capsys.readouterr().err) and "--overwrite" in err
+    assert run("find", dataset, "--overwrite") == 2
+    assert "--branch" in capsys.readouterr().err
+
+    monkeypatch.setattr(HubLabelCleaner, "fit", fit)
+    assert run("find", dataset, *options, "--overwrite", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    from hubclean import hub
+
+    assert result["n_issues"] == 2
+    assert len(hub.clean_view(str(dataset), branch="found")) == result["n_rows"] - 2
 
 
 def test_share_of_issues_can_fail_a_script(table, capsys):

@@ -124,6 +124,12 @@ def find(
         help="Write the result into the Hub dataset, on this new branch.",
         rich_help_panel=_RESULTS,
     ),
+    overwrite: bool = typer.Option(
+        False,
+        "--overwrite",
+        help="Replace an earlier result on that branch.",
+        rich_help_panel=_RESULTS,
+    ),
     report: Path = typer.Option(
         None,
         dir_okay=False,
@@ -163,7 +169,7 @@ def find(
     data = open_data(
         dataset, images=images, labels=labels, target=target, size=size, dropped=drop
     )
-    _check_outputs(data, branch, report, issues)
+    _check_outputs(data, branch, overwrite, report, issues)
     X, estimator = (
         data.X,
         make_estimator(
@@ -192,7 +198,7 @@ def find(
     cleaner.fit(X, data.labels)
     result = _result(dataset, data, cleaner)
     result["apply"] = _apply_arguments(dataset, data, target, labels)
-    _write(result, data, cleaner, branch, report, issues, max_suspects)
+    _write(result, data, cleaner, branch, overwrite, report, issues, max_suspects)
     if json:
         print_json(result)
     else:
@@ -215,12 +221,19 @@ def _optional(kinds, cache):
     return optional if cache is None else {**optional, "memory": str(cache)}
 
 
-def _check_outputs(data, branch, report, issues):
+def _check_outputs(data, branch, overwrite, report, issues):
     """Refuse, before any training, what cannot be written after it."""
+    if overwrite and branch is None:
+        raise typer.BadParameter("--overwrite is for the result of --branch.")
     if branch is not None and data.kind != "hub":
         raise typer.BadParameter(
             "--branch is for Hub datasets; use --issues FILE for a folder or a table."
         )
+    if branch is not None:
+        check_writable = require(
+            "hubclean.hub._label_tensors", extra="hub", by="--branch"
+        ).check_writable
+        check_writable(data.source, branch, overwrite=overwrite)
     for path in (report, issues):
         if path is not None and not path.absolute().parent.is_dir():
             raise FileNotFoundError(
@@ -282,7 +295,7 @@ def _name_of(model):
     return type(model[-1] if hasattr(model, "steps") else model).__name__
 
 
-def _write(result, data, cleaner, branch, report, issues, max_suspects):
+def _write(result, data, cleaner, branch, overwrite, report, issues, max_suspects):
     """Write what was asked for; what was written is added to the result."""
     table = cleaner.label_issues_
     if branch is not None:
@@ -294,7 +307,7 @@ def _write(result, data, cleaner, branch, report, issues, max_suspects):
         }
         result["branch"] = branch
         result["commit"] = hub.create_tensors(
-            data.source, table, branch=branch, verbose=False
+            data.source, table, branch=branch, overwrite=overwrite, verbose=False
         )
     if issues is not None:
         write_table(issues_table(data, table), issues)

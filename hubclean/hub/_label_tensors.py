@@ -23,6 +23,7 @@ from hubclean.hub._source import HubSource
 from hubclean.hub._versions import (
     TENSORS_MESSAGE,
     branch_for_writing,
+    branch_to_take_up,
     check_unchanged,
     newest_store,
 )
@@ -117,6 +118,31 @@ def create_tensors(
     return commit_id
 
 
+def check_writable(dataset, branch=None, *, overwrite=False):
+    """Refuse what `create_tensors` would refuse, before anything is judged.
+
+    Parameters
+    ----------
+    dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
+        Where the table shall go.
+    branch : str, optional
+        Branch to write on.
+    overwrite : bool, default=False
+        Whether an earlier result may be replaced.
+
+    Raises
+    ------
+    DatasetError
+        If the tensors or the branch are there already, or the dataset cannot be
+        written.
+    """
+    store = writing_store(dataset)
+    if not overwrite:
+        _refuse_existing(store)
+    if branch is not None:
+        branch_to_take_up(store, branch, overwrite=overwrite)
+
+
 def read_label_issues(dataset, branch=None, *, creds=None):
     """Give back what `create_tensors` wrote.
 
@@ -159,12 +185,12 @@ def _judged_version(store, dataset, table):
     return said or str(store.version)
 
 
-def _refuse_existing(store, table):
+def _refuse_existing(store, table=None):
     there = [name for name in TENSORS if name in store.columns]
     if not there:
         return
     same = record_in(store, TENSORS[0], KEY) if TENSORS[0] in there else {}
-    if same.get("digest") == digest_of_table(table):
+    if table is not None and same.get("digest") == digest_of_table(table):
         raise DatasetError(
             f"{store.where} holds this very table already: nothing is left to do. "
             "Pass overwrite=True to write it again."

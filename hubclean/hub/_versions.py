@@ -50,8 +50,21 @@ def branch_for_writing(store, name, *, overwrite=None):
 
     With `overwrite`, one that holds nothing but label tensors is taken up as well.
     """
+    return branch_to_take_up(store, name, overwrite=overwrite) or store.create_branch(
+        name
+    )
+
+
+def branch_to_take_up(store, name, *, overwrite=None):
+    """A branch that is there and may be written, or None where it is not there.
+
+    Raises
+    ------
+    DatasetError
+        If it is there and may not be written.
+    """
     if name not in store.branch_names():
-        return store.create_branch(name)
+        return None
     if store.is_empty_branch_of(name, store.version):
         return store.open_branch(name)
     if overwrite:
@@ -59,7 +72,10 @@ def branch_for_writing(store, name, *, overwrite=None):
         own = [commit for where, commit in branch.lineage() if where == name]
         if branch.base == store.version and all(map(_is_harmless, own)):
             return branch
-    earlier = "pass overwrite=True where it only holds an earlier result, "
+    earlier = (
+        "pass overwrite=True (--overwrite on the command line) where it only holds an "
+        "earlier result, "
+    )
     earlier = earlier if overwrite is False else ""
     raise DatasetError(
         f"{store.where}: the branch {name!r} exists and holds commits of its own, or "
