@@ -136,8 +136,9 @@ class HubLabelCleaner(
         or embeddings, without training `estimator` for it; ``"auto"``, ``"cv"`` and,
         for a table of numbers, ``"leave_one_out"`` with it; a list of kinds, or of
         classifiers to cross-validate, is averaged (all but ``"dynamics"``, which comes
-        with a rule and a score of its own). The classes in `hubclean.evidence` have
-        the settings and the sources.
+        with a rule and a score of its own, gives no `pred_probs_`, and knows the
+        corrections ``"prune"``, ``"weight"`` and ``"auto"``). The classes in
+        `hubclean.evidence` have the settings and the sources.
     score_by : str, default="clean_probability"
         Label quality score: ``"clean_probability"``, the estimated probability that
         the given label is right; ``"self_confidence"``, ``"normalized_margin"`` or

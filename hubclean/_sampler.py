@@ -73,6 +73,10 @@ default="prune_fraction"
         Out-of-sample probabilities.
     confident_joint_, noise_matrix_ : ndarray of shape (n_classes, n_classes)
         As for `HubLabelCleaner`.
+    estimated_errors_, estimated_precision_ : float
+        As for `HubLabelCleaner`.
+    estimated_errors_interval_ : tuple of float
+        As for `HubLabelCleaner`.
 
     Examples
     --------

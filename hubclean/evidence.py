@@ -332,7 +332,25 @@ class TrainingDynamics(BaseEstimator):
 
 
 class Average(BaseEstimator):
-    """Several kinds of evidence, averaged; what a list stands for."""
+    """Several kinds of evidence, averaged; what a list stands for.
+
+    A row that one of them could not judge is not judged.
+
+    Parameters
+    ----------
+    kinds : list of objects of this module
+        All but `TrainingDynamics`, which gives no probabilities.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from hubclean import HubLabelCleaner
+    >>> X, y = load_iris(return_X_y=True)
+    >>> evidence = Average([CrossValidation(), LeaveOneOut()])
+    >>> cleaner = HubLabelCleaner(evidence=evidence, random_state=0).fit(X, y)
+    >>> cleaner.pred_probs_.shape
+    (150, 3)
+    """
 
     def __init__(self, kinds):
         self.kinds = kinds

@@ -43,7 +43,7 @@ def report(
 
     For example:
 
-    hubclean report ./animals --branch label-issues -o report.html
+    hubclean report s3://bucket/animals --branch label-issues -o report.html
 
     hubclean report customers.csv --target churned --issues issues.csv
     """

@@ -53,8 +53,9 @@ def write_report(
     row_names : sequence of str, default=None
         What to call each row, its file name for example.
     dataset_version : str, default=None
-        Version of the data that was judged. It stands in ``decisions.csv``, and
-        decisions are refused for other data. None names the content of `labels`.
+        Version of the data that was judged. It stands in ``decisions.csv``. None names
+        the content of `labels`; decisions are then refused for other labels. One of
+        your own is checked for Hub datasets alone.
     provenance : dict, default=None
         How the table came about: estimator, parameters, versions.
     threshold : float, default=None
