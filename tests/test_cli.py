@@ -261,6 +261,12 @@ def test_evidence_may_be_of_several_kinds(folder, capsys):
         (["find", ".", "--target", "nothing"], "got 'nothing'. Columns: size"),
         (["find", ".", "--target", "kind", "--branch", "b"], "for Hub datasets"),
         (["find", ".", "--target", "kind", "--report", "no/r.html"], "no such folder"),
+        (["find", ".", "--target", "kind", "--report", "r.txt"], ".html"),
+        (["find", ".", "--target", "kind", "--issues", "i.xlsx"], ".parquet"),
+        (["find", ".", "--target", "kind", "--issues", "."], "would be lost"),
+        (["find", ".", "--target", "kind", "--report", "."], "would be lost"),
+        (["report", ".", "--target", "kind", "--issues", ".", "-o", "."], "be lost"),
+        (["report", ".", "--target", "kind", "--issues", ".", "-o", "r.x"], ".html"),
         (["find", ".", "--target", "kind", "--model", "no_module:x"], "no_module"),
         (["find", ".", "--target", "kind", "--model", "vgg"], "logistic, forest"),
         (["report", ".", "--target", "kind"], "--issues FILE is needed"),
@@ -276,6 +282,28 @@ def test_what_is_wrong_is_said_on_one_line(table, capsys, arguments, message):
     assert out == ""
     assert err.startswith("hubclean: ") and err.count("\n") == 1
     assert message in err
+
+
+def test_the_data_are_never_written_over(table, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = table.read_bytes()
+    options = ["find", table.name, "--target", "kind", *QUICK]
+    assert main([*options, "--issues", f"../{tmp_path.name}/{table.name}"]) == 2
+    assert main([*options, "--issues", "i.csv", "--report", "./i.csv"]) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert table.read_bytes() == before and not (tmp_path / "i.csv").exists()
+
+
+def test_lists_in_a_column_are_told(tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"kind": ["a", "b"] * 10, "vector": [[1.0, 2.0]] * 20})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert run("find", tmp_path / "t.parquet", "--target", "kind") == 1
+    assert "'vector' holds lists" in (err := capsys.readouterr().err)
+    assert err.count("\n") == 1
+    frame[["kind"]].to_csv(tmp_path / "t.csv", index=False)
+    assert run("find", tmp_path / "t.csv", "--target", "kind") == 1
+    assert "a column besides the labels" in capsys.readouterr().err
 
 
 def test_data_that_cannot_be_used_exits_with_one(tmp_path, table, capsys):

@@ -13,7 +13,7 @@ from hubclean._decisions import apply_decisions_to_arrays, read_decisions
 from hubclean._folder import FolderSource
 from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._sources import (
-    check_table_format,
+    check_table_name,
     is_parquet,
     kind_of_dataset,
     labels_of_table,
@@ -91,7 +91,7 @@ def apply(
 
 def _apply_to_table(decisions, path, target, output):
     """Write the corrected table; what was not decided about stays as it is written."""
-    check_table_format(output)
+    check_table_name(output, "--output")
     frame = read_table(path)
     labels = labels_of_table(frame, target, path).to_numpy()
     kept, corrected = apply_decisions_to_arrays(

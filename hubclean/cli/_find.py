@@ -12,7 +12,12 @@ from hubclean._compat import require
 from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
 from hubclean.cli._console import count, print_json, print_summary
 from hubclean.cli._models import made_ready, make_estimator
-from hubclean.cli._sources import check_table_format, open_data, write_table
+from hubclean.cli._sources import (
+    check_output,
+    check_table_name,
+    open_data,
+    write_table,
+)
 from hubclean.evidence import KINDS
 from hubclean.plotting._content import kind_of
 
@@ -169,7 +174,7 @@ def find(
     data = open_data(
         dataset, images=images, labels=labels, target=target, size=size, dropped=drop
     )
-    _check_outputs(data, branch, overwrite, report, issues)
+    _check_outputs(dataset, data, branch, overwrite, report, issues)
     X, estimator = (
         data.X,
         make_estimator(
@@ -221,7 +226,7 @@ def _optional(kinds, cache):
     return optional if cache is None else {**optional, "memory": str(cache)}
 
 
-def _check_outputs(data, branch, overwrite, report, issues):
+def _check_outputs(dataset, data, branch, overwrite, report, issues):
     """Refuse, before any training, what cannot be written after it."""
     if overwrite and branch is None:
         raise typer.BadParameter("--overwrite is for the result of --branch.")
@@ -234,13 +239,12 @@ def _check_outputs(data, branch, overwrite, report, issues):
             "hubclean.hub._label_tensors", extra="hub", by="--branch"
         ).check_writable
         check_writable(data.source, branch, overwrite=overwrite)
-    for path in (report, issues):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise FileNotFoundError(
-                2, "there is no such folder", str(path.absolute().parent)
-            )
     if issues is not None:
-        check_table_format(issues)
+        check_output(issues, "--issues", [dataset])
+        check_table_name(issues, "--issues")
+    if report is not None:
+        check_output(report, "--report", [dataset, issues or dataset])
+        check_report_name(report)
 
 
 def _result(dataset, data, cleaner):
@@ -333,6 +337,12 @@ def issues_table(data, table):
         frame["name"] = data.names
     frame["given_label"] = data.labels
     return pd.concat([frame, table.reset_index(drop=True)], axis=1)
+
+
+def check_report_name(path):
+    """Refuse a report that cannot be written."""
+    require("jinja2", extra="report", by="--report")
+    require("hubclean.report._write", extra="report", by="--report").format_of(path)
 
 
 def write_data_report(path, data, table, **options):

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from hubclean._compat import require
+from hubclean.exceptions import DatasetError
 from hubclean.plotting._content import kind_of
 
 _ADAPTERS = {
@@ -163,6 +164,14 @@ def flat_pixels(X):
 
 def _columns_ready(X):
     """Numbers scaled, categories one-hot, text by its words."""
+    for column in [name for name in X.columns if X[name].dtype.kind == "O"]:
+        nested = np.array([np.ndim(cell) > 0 for cell in X[column]])
+        if nested.any():
+            raise DatasetError(
+                f"The column {column!r} holds lists or arrays, in row "
+                f"{nested.argmax()} for example; numbers, categories or text are "
+                "needed. Make a column of every number, or leave it out with --drop."
+            )
     numeric = X.select_dtypes(["number", "bool"]).columns.tolist()
     rest = [column for column in X.columns if column not in numeric]
     text = [column for column in rest if _is_text(X[column])]

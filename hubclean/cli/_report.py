@@ -6,8 +6,8 @@ import numpy as np
 
 from hubclean._compat import require
 from hubclean.cli._console import print_json, print_summary
-from hubclean.cli._find import _DATASET, write_data_report
-from hubclean.cli._sources import open_data, read_table
+from hubclean.cli._find import _DATASET, check_report_name, write_data_report
+from hubclean.cli._sources import check_output, open_data, read_table
 from hubclean.exceptions import DatasetChangedError, DatasetError
 
 typer = require("typer", extra="cli", by="The command hubclean")
@@ -47,6 +47,8 @@ def report(
 
     hubclean report customers.csv --target churned --issues issues.csv
     """
+    check_output(output, "--output", [dataset, issues or dataset])
+    check_report_name(output)
     data = open_data(dataset, images=images, labels=labels, target=target)
     if data.kind != "hub" and issues is None:
         raise typer.BadParameter(

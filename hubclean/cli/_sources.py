@@ -145,6 +145,47 @@ def check_table_format(path):
         require("pyarrow", extra="parquet", by=f"The file {path}")
 
 
+def check_output(path, option, inputs):
+    """Refuse, before any work, a file that cannot be written or must not be.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write.
+    option : str
+        What named it.
+    inputs : sequence of str or Path
+        Files that are read, or written too.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            2, "there is no such folder", str(path.absolute().parent)
+        )
+    for other in inputs:
+        if "://" not in str(other) and path.resolve() == Path(other).resolve():
+            typer = require("typer", extra="cli", by="The command hubclean")
+            raise typer.BadParameter(
+                f"{option} must name a file of its own; {path} would be lost. Choose "
+                "another name."
+            )
+
+
+def check_table_name(path, option):
+    """Refuse a name that tells no format of a table, or one that cannot be written."""
+    if Path(path).suffix.lower() not in _TABLES:
+        typer = require("typer", extra="cli", by="The command hubclean")
+        raise typer.BadParameter(
+            f"{option} must name a file that ends in {', '.join(_TABLES)}; got {path}."
+        )
+    check_table_format(path)
+
+
 def read_table(path):
     """Whole data frame of a CSV, TSV or Parquet file."""
     check_table_format(path)
@@ -185,7 +226,7 @@ def write_table(frame, path, *, header=True):
     """Write a data frame in the format that the name of the file tells."""
     path = Path(path)
     check_table_format(path)
-    separator = _TABLES.get(path.suffix.lower(), ",")
+    separator = _TABLES[path.suffix.lower()]
     partial = path.with_name(path.name + ".partial")
     try:
         if separator is None:
@@ -211,6 +252,11 @@ def labels_of_table(frame, target, path):
 
 def _learned_from(frame, dropped, path):
     """Columns but those of --drop; a clear word where there is none of that name."""
+    if not len(frame.columns):
+        raise DatasetError(
+            f"{path}: a column besides the labels is needed to learn from; there is "
+            "none."
+        )
     unknown = [name for name in dropped if name not in frame.columns]
     rest = frame.columns.difference(dropped, sort=False)
     if unknown or not len(rest):

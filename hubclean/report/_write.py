@@ -101,7 +101,7 @@ def write_report(
     # Label review
     """
     path = Path(path)
-    format = _format(path, format)
+    format = format_of(path, format)
     summary = summarise(
         issues,
         labels,
@@ -131,8 +131,15 @@ def write_report(
     return path
 
 
-def _format(path, format):
-    """The format asked for, or the one that the file name tells."""
+def format_of(path, format=None):
+    """The format asked for, or the one that the file name tells.
+
+    Raises
+    ------
+    ParameterError
+        If the name tells none.
+    """
+    path = Path(path)
     if format is None:
         suffix = path.suffix.lower()
         format = _FORMATS.get(suffix, f"a file {path.name}" if suffix else "html")
