@@ -48,7 +48,7 @@ from hubclean._validation import (
 )
 from hubclean._weights import check_fit_weights
 from hubclean.evidence import Given, as_evidence
-from hubclean.exceptions import LabelQualityWarning, ParameterError
+from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 
 # What a table of JSON values may hold as it is; other values are told by their repr.
 _PLAIN = (str, int, float, bool, type(None))
@@ -142,6 +142,13 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         if hasattr(kind, "gives_margins"):
             self._check_parameters_of_margins()
         evidence = kind.collect(given, generator)
+        if evidence.judged is not None and not evidence.judged.any():
+            raise LabelsError(
+                f"{given.by}: at least one row must be judged out of sample; none of "
+                f"{len(given.codes)} can be, as no fold that tests a row trains on "
+                "another one of its class. Use groups or folds that do not hold all "
+                "rows of a class together."
+            )
         judgement = self._judge(given.codes, evidence)
         check_features(self, given.X, reset=True)
         self.classes_ = given.classes

@@ -4,6 +4,7 @@ It imports inwards only.
 """
 
 import contextlib
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_method_params, check_is_fitted
 
 from hubclean._base import LabelIssueFinder
-from hubclean._compat import _get_output_config, require
+from hubclean._compat import _get_output_config, _routing_enabled, require
 from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
 from hubclean._label_correction import WEIGHTED
@@ -38,8 +39,12 @@ from hubclean._weights import (
     check_weight_parameter,
     takes_weights,
     weight_parameter,
+    weights_reach,
 )
-from hubclean.exceptions import EstimatorError
+from hubclean.exceptions import EstimatorError, LabelQualityWarning
+
+# A class of at most so many rows may well lose all of them but one.
+_FEW_ROWS = 5
 
 
 def _inside_has(name):
@@ -60,8 +65,8 @@ def _fit_final(given, correction, seed):
     context = contextlib.nullcontext()
     if correction.weights is not None:
         name = weight_parameter(given.classifier)
-        if "sample_weight" in params:  # routed, to wherever it goes
-            name = "sample_weight"
+        if "sample_weight" in params or (params and _routing_enabled()):
+            name = "sample_weight"  # routed, to wherever it goes
         elif not params:  # nobody was asked to route the weights of ours
             context = config_context(enable_metadata_routing=False)
         params[name] = correction.weights * np.asarray(params.get(name, 1.0))
@@ -80,6 +85,23 @@ def _fit_final(given, correction, seed):
     return model
 
 
+def _warn_few_left(given, correction):
+    """Warn where nearly all rows of a class seem wrong: perhaps the model is."""
+    before = np.bincount(given.codes)
+    after = np.bincount(correction.labels, minlength=len(before))
+    emptied = given.classes[(after <= 1) & (before > _FEW_ROWS)]
+    if len(emptied):
+        warnings.warn(
+            f"{given.by}: nearly all labels of {len(emptied)} of {len(before)} classes "
+            f"seem wrong, of {emptied.tolist()[0]!r} for example; the final model is "
+            f"trained on {len(np.unique(correction.kept))} of {len(given.codes)} rows. "
+            "That says more about the estimator than about the labels: train it "
+            "longer, or try another.",
+            LabelQualityWarning,
+            stacklevel=3,
+        )
+
+
 def _explain_small_class(given, correction, exc):
     """Say so where a class lost all rows but one, which splits inside a model mind."""
     before = np.bincount(given.codes)
@@ -89,8 +111,9 @@ def _explain_small_class(given, correction, exc):
         raise EstimatorError(
             f"{given.by}: the final model cannot be trained on the corrected rows, in "
             f"which class {given.classes[small].tolist()[0]!r} has 1 of its "
-            f"{before[small[0]]} rows: {exc} Use correction='weight', which leaves no "
-            "row out, or a model that sets no rows aside."
+            f"{before[small[0]]} rows: {exc} Where that is why, use "
+            "correction='weight', which leaves no row out, or a model that sets no "
+            "rows aside."
         ) from exc
 
 
@@ -257,11 +280,16 @@ class HubLabelCleaner(
         """
         if self.correction in WEIGHTED:
             check_weight_parameter(
-                self._classifier(), self.correction, by=type(self).__name__
+                self._classifier(),
+                self.correction,
+                self._route(fit_params)[0],
+                by=type(self).__name__,
             )
         given, judgement, generator = self._find_issues(X, y, fit_params)
         weighted = takes_weights(given.classifier)
+        weighted = weighted and weights_reach(given.classifier, given.fit_params)
         correction = self._correct(given, judgement, weighted=weighted)
+        _warn_few_left(given, correction)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
         if self._rule is None:

@@ -311,6 +311,11 @@ def align_columns(pred_probs, from_classes, to_classes):
     aligned : ndarray of float, shape (n_samples, n_classes)
         The same probabilities.
 
+    Raises
+    ------
+    EstimatorError
+        If the model names a class that is none.
+
     Examples
     --------
     >>> align_columns(np.array([[0.3, 0.7]]), ["a", "c"], np.array(["a", "b", "c"]))
@@ -318,6 +323,13 @@ def align_columns(pred_probs, from_classes, to_classes):
     """
     if np.array_equal(from_classes, to_classes):
         return pred_probs
+    if not np.isin(from_classes, to_classes).all():
+        raise EstimatorError(
+            "The `classes_` of a fitted estimator must be labels that it was fitted "
+            f"on; got {np.asarray(from_classes)[:5].tolist()} where labels are "
+            f"{np.asarray(to_classes)[:5].tolist()}. Set `classes_` to the labels, in "
+            "the order of the columns of predict_proba."
+        )
     aligned = np.zeros((len(pred_probs), len(to_classes)), dtype=pred_probs.dtype)
     aligned[:, np.searchsorted(to_classes, from_classes)] = pred_probs
     return aligned

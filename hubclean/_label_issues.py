@@ -135,9 +135,10 @@ min_examples_per_class, n_jobs
     if score_by == "clean_probability":
         quality[rows] = 1 - errors.error_probability
     else:
-        quality[rows] = label_quality(
+        scores = label_quality(
             seen_codes, seen_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
         )
+        quality[rows] = np.clip(scores, 0, 1)  # rows may sum to 1.01
     rule = _learn(
         seen_codes,
         seen_probs,
@@ -344,8 +345,15 @@ def labels_like(classes, codes, dtype=None):
     [20, 10]
     """
     labels = classes[codes]
-    if dtype is not None and isinstance(dtype, pd.api.extensions.ExtensionDtype):
-        return pd.array(labels, dtype=dtype)
+    if isinstance(dtype, pd.CategoricalDtype):  # of a batch without some class
+        unknown = pd.Index(classes).difference(dtype.categories, sort=False)
+        categories = dtype.categories.append(unknown)
+        dtype = pd.CategoricalDtype(categories, ordered=dtype.ordered)
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype):
+        try:
+            return pd.array(labels, dtype=dtype)
+        except TypeError:  # it has no room for the classes of further columns
+            return pd.array(labels)
     return labels
 
 
@@ -400,8 +408,8 @@ def find_label_issues(
     label_issues : DataFrame of n_samples rows
         Columns ``is_label_issue`` (bool), ``label_quality`` (float in [0, 1], low is
         suspicious) and ``predicted_labels`` (dtype of `labels`), the most probable
-        class, for an issue another one than the given; indexed like
-        `labels` where that is a pandas Series.
+        class; where the rule or the score is hubclean's own, another one than the
+        given for an issue. Indexed like `labels` where that is a pandas Series.
 
     Raises
     ------
@@ -433,6 +441,12 @@ def find_label_issues(
     """
     by = "find_label_issues"
     _check_rule(filter_by, score_by, threshold, frac_noise, by)
+    least = min_examples_per_class
+    if not (isinstance(least, Integral) and least >= 0):
+        raise ParameterError(
+            f"{by}: `min_examples_per_class` must be an int of at least 0; got "
+            f"{least!r}."
+        )
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise ParameterError(
             f"{by}: `n_jobs` must be None or an int that is not 0; got {n_jobs!r}."

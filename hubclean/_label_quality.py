@@ -95,7 +95,7 @@ def _confidence_weighted_entropy(labels, pred_probs, n_jobs=1):
     def read(block, given):
         entropy = -xlogy(block, block).sum(axis=1) / np.log(block.shape[1])
         own = np.maximum(_self_confidence(given, block), _LOWEST)
-        ratio = entropy / own
+        ratio = np.maximum(entropy, 0) / own  # rows may sum to 1.01
         return np.log(ratio + 1) / np.maximum(ratio, _LOWEST)
 
     return _by_blocks(read, labels, pred_probs, n_jobs)

@@ -125,6 +125,9 @@ def _as_1d(y, by):
         y[missing] = None
     try:
         labels = np.asarray(y)
+        if labels.dtype.kind in "US" and not isinstance(y, np.ndarray):
+            # NumPy made text of all of them, of a missing one and of numbers too.
+            labels = np.asarray(y, dtype=object)
     except ValueError as exc:  # a ragged list
         raise LabelsError(
             f"{by}: `y` must be 1-D, one label for each row; got rows of different "
@@ -146,6 +149,10 @@ def _as_1d(y, by):
     if labels.dtype.kind in "US" or isinstance(labels.dtype, _STRING):
         # One dtype for text: `classes_[codes]` then never cuts a longer name.
         labels = labels.astype(object)
+    elif labels.dtype.kind == "O":  # a column of a data frame of mixed ones, perhaps
+        kind = pd.api.types.infer_dtype(labels, skipna=False)
+        if kind in ("integer", "boolean"):
+            labels = np.array(labels.tolist())
     return labels
 
 
@@ -172,7 +179,8 @@ def _check_discrete(labels, by):
             "first."
         )
     if labels.dtype.kind == "O":
-        kinds = sorted({type(label).__name__ for label in labels})
+        kinds = {str if isinstance(label, str) else type(label) for label in labels}
+        kinds = sorted(kind.__name__ for kind in kinds)
         if len(kinds) > 1 and "str" in kinds:
             raise LabelsError(
                 f"{by}: `y` must hold labels of one type; got a mix of "
@@ -263,6 +271,21 @@ def _shortened(values, most=10):
     return listed + (", ..." if len(values) > most else "")
 
 
+def _as_array(pred_probs, by):
+    """An array of what may be one."""
+    if isinstance(pred_probs, np.ma.MaskedArray):
+        pred_probs = pred_probs.astype(np.float64).filled(np.nan)
+    try:
+        probs = np.asanyarray(pred_probs)
+    except (TypeError, ValueError, RuntimeError) as exc:  # ragged, or on a device
+        raise PredProbsError(
+            f"{by}: `pred_probs` must be a 2-D array of numbers, one row for each "
+            f"label and one column for each class; got {type(pred_probs).__name__} "
+            f"that cannot be made one ({exc})."
+        ) from exc
+    return np.asarray(probs) if isinstance(probs, np.matrix) else probs
+
+
 def check_pred_probs(pred_probs, *, n_samples, n_classes=None, by):
     """Check probabilities and return them as an array of floats.
 
@@ -295,11 +318,7 @@ def check_pred_probs(pred_probs, *, n_samples, n_classes=None, by):
     >>> check_pred_probs([[0.2, 0.8]], n_samples=1, by="example")
     array([[0.2, 0.8]])
     """
-    if isinstance(pred_probs, np.ma.MaskedArray):
-        pred_probs = pred_probs.astype(np.float64).filled(np.nan)
-    probs = np.asanyarray(pred_probs)
-    if isinstance(probs, np.matrix):
-        probs = np.asarray(probs)
+    probs = _as_array(pred_probs, by)
     if probs.dtype.kind not in "fiub" or probs.ndim != 2:
         raise PredProbsError(
             f"{by}: `pred_probs` must be a 2-D array of numbers, one row for each "
@@ -438,6 +457,9 @@ def check_features(estimator, X, *, reset):
     shape = getattr(X, "shape", None)
     n_dims = len(shape) if shape is not None else np.ndim(X[:1])
     if n_dims != 2:
+        if reset:
+            for name in ("n_features_in_", "feature_names_in_"):
+                vars(estimator).pop(name, None)
         return
     _check_feature_names(estimator, X, reset=reset)
     _check_n_features(estimator, X, reset=reset)

@@ -8,6 +8,7 @@ from inspect import signature
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from hubclean._compat import _routing_enabled
@@ -58,7 +59,25 @@ def takes_weights(estimator):
     )
 
 
-def check_weight_parameter(estimator, correction, *, by):
+def weights_reach(estimator, fit_params):
+    """Whether weights reach an estimator beside what else goes to its ``fit``.
+
+    scikit-learn's metadata routing hands on what was requested; with nothing else to
+    route, it is not needed.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> weights_reach(GaussianNB(), {"extra": 1})
+    True
+    """
+    if not (fit_params and _routing_enabled()):
+        return True
+    routing = get_routing_for_object(estimator)
+    return bool(routing.consumes("fit", ["sample_weight"]))
+
+
+def check_weight_parameter(estimator, correction, fit_params, *, by):
     """Check that an estimator takes weights, before anything is trained.
 
     Raises
@@ -73,6 +92,12 @@ def check_weight_parameter(estimator, correction, *, by):
             f"`sample_weight`; {type(estimator).__name__} does not"
             f"{inside if weight_parameter(estimator) else ''}. Use "
             "correction='auto', 'prune' or 'relabel'."
+        )
+    if not weights_reach(estimator, fit_params):
+        raise ParameterError(
+            f"{by}: correction={correction!r} gives weights, and scikit-learn's "
+            f"metadata routing hands on {', '.join(fit_params)} but no "
+            "`sample_weight`. Request it: set_fit_request(sample_weight=True)."
         )
 
 

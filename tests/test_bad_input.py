@@ -52,6 +52,10 @@ BAD_LABELS = [
     (pd.array([0, 1, pd.NA] * 4, dtype="Int64"), r"4 missing .* first in row 2"),
     ([["a"], ["b", "c"]] * 6, r"must be 1-D, one label for each row; got rows of"),
     (np.array([{}, {}] * 6), r"one class for each row"),
+    # NumPy makes text of these.
+    (changed(Y, 4, np.nan).tolist(), r"1 missing .* first in row 4: nan"),
+    (tuple(changed(Y, 5, None)), r"1 missing .* first in row 5"),
+    (["a", 1, True] * 4, r"labels of one type; got a mix of bool, int, str"),
 ]
 
 
@@ -208,9 +212,27 @@ class Nameless(LogisticRegression):
         return np.full((len(X), self.n_names), 1 / self.n_names)
 
 
+class Coded(LogisticRegression):
+    """Names its classes by their codes, or by other words."""
+
+    def __init__(self, prefix=None):
+        super().__init__()
+        self.prefix = prefix
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        codes = range(len(self.classes_))
+        self.classes_ = np.array(
+            [f"{self.prefix}{k}" if self.prefix else k for k in codes]
+        )
+        return self
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [
+        (Coded(), r"labels that it was fitted on; got \[0, 1, 2\] where .* \['a'"),
+        (Coded("z"), r"labels that it was fitted on; got \['z0', 'z1', 'z2'\]"),
         (Wild("flat"), r"Wild: `predict_proba` must .* for 3 rows; in fold 0 .* 1-D"),
         (Wild("nan"), "in fold 0 it did not .* NaN or infinity in row 0"),
         (Wild(-0.5), "a negative value"),
@@ -221,6 +243,15 @@ class Nameless(LogisticRegression):
 def test_what_is_no_probability(estimator, message):
     with pytest.raises(EstimatorError, match=message):
         HubLabelCleaner(estimator, cv=4, random_state=0).fit(X, Y)
+
+
+@pytest.mark.parametrize("rule", ["auto", "prune_by_noise_rate", "both"])
+@pytest.mark.parametrize("evidence", ["cv", "leave_one_out"])
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+def test_nothing_can_be_judged_where_each_group_is_a_class(evidence, rule):
+    cleaner = HubLabelCleaner(evidence=evidence, filter_by=rule, cv=3, random_state=0)
+    with pytest.raises(LabelsError, match="none of 12 can be"):
+        cleaner.fit(X, Y, groups=Y)
 
 
 def test_masked_labels_and_probabilities_are_missing():
@@ -254,6 +285,7 @@ BAD_PROBS = [
     (changed(PROBS, 8, [np.inf, 0, 0]), r"NaN or infinity in row 8"),
     (PROBS[:, 0], r"2-D array of numbers"),
     (np.full((12, 3), "x"), r"2-D array of numbers"),
+    ([[0.2, 0.8], [1.0]] * 6, r"2-D array of numbers.* got list that cannot"),
     (np.ones((12, 1)), r"at least 2 columns|3 columns"),
 ]
 
@@ -274,6 +306,8 @@ def test_pred_probs(pred_probs, message):
         ({"frac_noise": 0}, r"`frac_noise` must be in \(0, 1\]"),
         ({"frac_noise": None}, r"`frac_noise` must be in \(0, 1\]"),
         ({"n_jobs": 0}, r"`n_jobs` must be None or an int that is not 0; got 0"),
+        ({"min_examples_per_class": None}, r"an int of at least 0; got None"),
+        ({"min_examples_per_class": -3}, r"an int of at least 0; got -3"),
         ({"classes": "abc"}, r"`classes` must list the class of each column"),
         ({"classes": ["a", "b", "d"]}, r"got 'c' in row 2"),
         ({"classes": ["a", "b", "b"]}, r"must name each column once"),

@@ -160,6 +160,7 @@ def test_fit_then_transform_equals_fit_transform(small):
     assert at_once.shape == (400, 3)
 
 
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_repeated_rows_keep_their_own_answers():
     X = np.repeat(np.arange(20.0)[:, None], 3, axis=0)
     y = np.tile([0, 0, 1], 20)
@@ -231,6 +232,58 @@ def test_categorical_labels_stay_categorical(small):
     labels = pd.Series(pd.Categorical.from_codes(given, ["x", "y", "z"]))
     issues = fitted(X, labels).label_issues_
     assert issues["predicted_labels"].dtype == labels.dtype
+
+
+def test_a_categorical_batch_need_not_hold_every_class(small):
+    X, given, _, _ = small
+    names = np.array(["x", "y", "z"])[given]
+    cleaner = fitted(X, pd.Series(names, dtype="category"))
+    rows = np.flatnonzero(given != 0)[:40]
+    expected = cleaner.check_labels(X[rows], ["x"] * 40)["predicted_labels"]
+    batch = pd.Series(["x"] * 40, dtype="category")
+    predicted = cleaner.check_labels(X[rows], batch)["predicted_labels"]
+    assert predicted.dtype == "category"
+    assert predicted.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", [int, bool])
+def test_labels_of_a_mixed_data_frame(small, kind):
+    """A column of numbers is one of objects there."""
+    X, given, _, _ = small
+    labels = (given > 0).astype(kind)
+    mixed = pd.DataFrame({"name": "row", "label": labels}).to_numpy()[:, 1]
+    assert mixed.dtype == object
+    found = fitted(X, mixed).label_issues_
+    pd.testing.assert_frame_equal(
+        found, fitted(X, labels).label_issues_, check_dtype=False
+    )
+    assert found["predicted_labels"].dtype.kind == np.dtype(kind).kind
+
+
+def test_text_of_numpy_and_of_python_may_be_mixed(small):
+    X, given, _, _ = small
+    names = np.array(["x", "y", "z"])[given]
+    mixed = [name if i % 2 else str(name) for i, name in enumerate(names)]
+    found = fitted(X, mixed).label_issues_
+    pd.testing.assert_frame_equal(found, fitted(X, names).label_issues_)
+
+
+def test_features_are_forgotten_where_rows_have_none_any_more(small):
+    X, given, _, _ = small
+    cleaner = fitted(pd.DataFrame(X, columns=list("abcd")), given)
+    assert cleaner.n_features_in_ == 4
+    words = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    texts = np.array(["red", "green", "blue"])[given]
+    cleaner.set_params(estimator=words).fit(texts, given)
+    assert not hasattr(cleaner, "n_features_in_")
+    assert not hasattr(cleaner, "feature_names_in_")
+
+
+def test_a_model_that_learns_nothing_is_told(small):
+    _, given, _, _ = small
+    nothing = np.zeros((len(given), 1))
+    with pytest.warns(LabelQualityWarning, match="nearly all labels of 3 of 3 classes"):
+        HubLabelCleaner(threshold=1.0, random_state=0).fit(nothing, given)
 
 
 # --------------------------------------------------------------- kinds of rows

@@ -166,6 +166,7 @@ class Epochs(ClassifierMixin, BaseEstimator):
     ("inside", "evidence", "first"),
     [(0.5, "auto", 0.2), (0, "auto", 0.5), (0.5, 0, 0.5), (0, 0.25, 0.2)],
 )
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_adapters_average_their_epochs(small, inside, evidence, first):
     X, given, _, _ = small
     cleaner = HubLabelCleaner(
@@ -259,6 +260,7 @@ def one_missing(X):
     ],
     ids=["sparse", "missing", "images", "words", "categories", "texts", "ragged"],
 )
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_auto_leaves_other_rows_to_the_estimator(small, rows):
     X, given, _, _ = small
     cleaner = HubLabelCleaner(AnyRows(), evidence="auto", cv=2).fit(rows(X), given)

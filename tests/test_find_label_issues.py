@@ -33,6 +33,21 @@ def test_a_series_gives_its_index_and_dtype():
     assert table["predicted_labels"].dtype == "category"
 
 
+def test_a_dtype_without_room_for_a_predicted_class():
+    labels = pd.Series(["no", "no", "yes", "yes"], dtype="category")
+    probs = np.c_[PROBS[:4] / 2, [0, 0, 0, 0.5]]
+    probs /= probs.sum(axis=1, keepdims=True)
+    found = find_label_issues(labels, probs, classes=["no", "yes", "may be"])
+    assert found["predicted_labels"].notna().all()
+    assert found["predicted_labels"].dtype.categories[-1] == "may be"
+    many = np.full((600, 200), 0.5 / 199)
+    many[:, 199] += 0.5 - 0.5 / 199
+    many /= many.sum(axis=1, keepdims=True)
+    small = pd.Series([0, 1] * 300, dtype="Int8")
+    found = find_label_issues(small, many, filter_by="predicted_neq_given")
+    assert found["predicted_labels"].eq(199).all()
+
+
 def test_integers_are_column_numbers_where_a_class_never_appears():
     probs = np.column_stack([PROBS, np.zeros(5)])
     table = find_label_issues(LABELS, probs)

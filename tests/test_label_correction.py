@@ -331,6 +331,33 @@ def test_weights_of_ours_need_no_routing(two_classes, correction):
             np.testing.assert_array_equal(cleaner.fit(X, y).predict_proba(X), expected)
 
 
+class Extra(LogisticRegression):
+    """Takes more than weights."""
+
+    def fit(self, X, y, sample_weight=None, extra=None):
+        self.extra = extra
+        return super().fit(X, y, sample_weight)
+
+
+def test_weights_of_ours_beside_routed_metadata(two_classes):
+    X, y = two_classes
+    extra = np.ones(len(y))
+    with config_context(enable_metadata_routing=True):
+        scale = StandardScaler().set_fit_request(sample_weight=False)
+        for requested in (False, True):
+            last = Extra().set_fit_request(extra=True, sample_weight=requested)
+            cleaner = HubLabelCleaner(make_pipeline(scale, last), cv=3, random_state=0)
+            cleaner.set_params(correction="auto").fit(X, y, extra=extra)
+            n_rows = len(cleaner.estimator_[-1].extra)
+            assert n_rows > len(y) if requested else n_rows <= len(y)
+            cleaner.set_params(correction="soft_labels")
+            if requested:
+                assert len(cleaner.fit(X, y, extra=extra).estimator_[-1].extra) > len(y)
+                continue
+            with pytest.raises(ParameterError, match="hands on extra but no"):
+                cleaner.fit(X, y, extra=extra)
+
+
 class Splits(LogisticRegression):
     """Sets rows of every class aside, as early stopping does."""
 
@@ -339,6 +366,7 @@ class Splits(LogisticRegression):
         return super().fit(X, y, sample_weight)
 
 
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_a_class_of_one_row_that_a_model_cannot_split_is_named(two_classes):
     X, y = two_classes
     y = np.where(np.arange(len(y)) < 4, 2, y)

@@ -5,6 +5,7 @@ import pytest
 from cleanlab.rank import get_label_quality_scores
 from hypothesis import given, settings
 
+from hubclean import find_label_issues
 from hubclean._issue_engine import _blocks
 from hubclean._label_quality import SCORES, label_quality
 from hubclean.exceptions import ParameterError
@@ -24,6 +25,16 @@ def test_self_confidence_is_the_probability_of_the_given_label():
 def test_normalized_margin_compares_with_the_best_other_class():
     quality = label_quality(LABELS, PROBS, score="normalized_margin")
     np.testing.assert_allclose(quality, [0.75, 0.35, 1.0])
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_rows_that_sum_to_a_little_more_than_one(score):
+    """find_label_issues lets them pass; quality stays in [0, 1]."""
+    probs = np.array([[1.005, 0, 0], [0.005, 1, 0], [0.3, 0.3, 0.4]])
+    found = find_label_issues([0, 1, 2], probs, score_by=score)
+    assert found["label_quality"].between(0, 1).all()
+    if score != "confidence_weighted_entropy":  # no entropy at all scores 0 there
+        assert found["label_quality"][0] == 1
 
 
 def test_confidence_weighted_entropy_by_its_formula():
