@@ -356,6 +356,11 @@ class HubLabelCleaner(
         order and subset. Any other row has no given label: it gets the prediction,
         the prediction's probability as its quality, and no issue.
 
+        Rows are known again by their values, to the last bit: after a step whose
+        ``fit_transform`` rounds otherwise than its ``transform``, as that of `PCA`
+        does, they are other rows. Rows that are equal are answered in the order in
+        which ``fit`` saw them. `label_issues_` holds what was found, row by row.
+
         Parameters
         ----------
         X : rows

@@ -11,6 +11,8 @@ from hubclean.exceptions import DatasetChangedError
 
 #: Versions that name labels begin with it.
 PREFIX = "labels-"
+# Those of a folder of images begin so.
+_FOLDER = "folder-"
 
 
 def labels_version(labels):
@@ -43,8 +45,8 @@ def check_labels_version(version, labels, *, who):
     Parameters
     ----------
     version : str or None
-        Version that the decisions name; None and versions that do not name labels
-        are let pass.
+        Version that the decisions name; None and versions that hubclean did not give
+        to labels or to a folder are let pass.
     labels : array-like of shape (n_samples,)
         Labels that the decisions shall be applied to.
     who : str
@@ -59,7 +61,7 @@ def check_labels_version(version, labels, *, who):
     --------
     >>> check_labels_version(labels_version(["a", "b"]), ["a", "b"], who="example")
     """
-    if version is None or not version.startswith(PREFIX):
+    if version is None or not version.startswith((PREFIX, _FOLDER)):
         return
     now = labels_version(labels)
     if now != version:

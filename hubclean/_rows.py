@@ -169,11 +169,14 @@ def _sparse_row_bytes(X):
 def _frame_digests(X):
     """Hash the rows of a data frame or series; numeric ones as the array they hold."""
     frame = X if hasattr(X, "iloc") else X.to_pandas()
-    frame = pd.DataFrame(frame)
-    if all(
-        isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in frame.dtypes
-    ):
-        return _digest(_numeric_row_bytes(frame.to_numpy(dtype=np.float64)))
+    frame = pd.DataFrame(frame).infer_objects()
+    numeric = [
+        pd.api.types.is_numeric_dtype(dtype) and getattr(dtype, "kind", "O") in "biuf"
+        for dtype in frame.dtypes
+    ]
+    if all(numeric):  # nullable ones too
+        values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _digest(_numeric_row_bytes(values))
     try:
         return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
     except TypeError:  # a column of lists, say

@@ -6,6 +6,7 @@ classifier, or a list of these, whose probabilities are averaged.
 It imports inwards only.
 """
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
@@ -38,7 +41,12 @@ from hubclean._validation import (
     check_parameters,
 )
 from hubclean._weights import check_fit_weights
-from hubclean.exceptions import EstimatorError, ParameterError, RowsError
+from hubclean.exceptions import (
+    EstimatorError,
+    LabelQualityWarning,
+    ParameterError,
+    RowsError,
+)
 
 __all__ = ["Auto", "Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
 
@@ -120,6 +128,15 @@ class CrossValidation(BaseEstimator):
                 f"{by}: `n_repeats` must be 1 unless `cv` is an int; got "
                 f"{self.n_repeats} and cv={given.cv!r}. Pass a splitter that repeats, "
                 "RepeatedStratifiedKFold for example."
+            )
+        last = classifier[-1] if isinstance(classifier, Pipeline) else classifier
+        if isinstance(last, FrozenEstimator):
+            warnings.warn(
+                f"{by}: a frozen estimator is not trained for any fold. Its "
+                "probabilities are out of sample only where it learned from other "
+                "rows; a model repeats the wrong labels that it has seen.",
+                LabelQualityWarning,
+                stacklevel=4,
             )
 
     def collect(self, given, generator):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from hubclean import HubLabelCleaner, LabelCleaningSampler, find_label_issues
 from hubclean.exceptions import (
     EstimatorError,
     HubcleanError,
+    LabelQualityWarning,
     LabelsError,
     ParameterError,
     PredProbsError,
@@ -252,6 +254,14 @@ def test_nothing_can_be_judged_where_each_group_is_a_class(evidence, rule):
     cleaner = HubLabelCleaner(evidence=evidence, filter_by=rule, cv=3, random_state=0)
     with pytest.raises(LabelsError, match="none of 12 can be"):
         cleaner.fit(X, Y, groups=Y)
+
+
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_frozen_model_judges_rows_that_it_may_have_learned(in_pipeline):
+    frozen = FrozenEstimator(LogisticRegression().fit(X, Y))
+    estimator = make_pipeline(StandardScaler(), frozen) if in_pipeline else frozen
+    with pytest.warns(LabelQualityWarning, match="frozen estimator is not trained"):
+        HubLabelCleaner(estimator, cv=2, random_state=0).fit(X, Y)
 
 
 def test_masked_labels_and_probabilities_are_missing():

@@ -154,6 +154,9 @@ def test_decisions_about_other_labels_are_refused():
     assert len(y) == 5
     with pytest.raises(DatasetChangedError, match="labels of version 'labels-"):
         apply_decisions_to_arrays(LABELS, np.roll(LABELS, 1), table)
+    table["dataset_version"] = "folder-0123456789abcdef"
+    with pytest.raises(DatasetChangedError, match="labels of version 'folder-"):
+        apply_decisions_to_arrays(LABELS, LABELS, table)
 
 
 def test_the_policy_allows_the_style_and_script_of_the_page_and_nothing_else(tmp_path):

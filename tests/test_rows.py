@@ -18,6 +18,8 @@ NUMBERS = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0], [1.0, 0.0]])
         np.asfortranarray,
         pd.DataFrame,
         lambda X: pd.DataFrame(X).astype({0: int}),
+        lambda X: pd.DataFrame(X).convert_dtypes(),
+        lambda X: pd.DataFrame(X).astype(object),
     ],
 )
 def test_equal_numbers_have_equal_digests_in_every_container(container):
@@ -49,6 +51,12 @@ def test_rows_are_recognised_in_any_order(X):
     assert len(digests) == n_rows(X) == 4
     assert digests[0] == digests[1]
     assert len(set(digests.tolist())) == 3
+
+
+def test_a_missing_number_is_one_in_every_container():
+    nullable = pd.DataFrame({"n": pd.array([1, None, 3], dtype="Int64")})
+    expected = row_digests(np.array([[1.0], [np.nan], [3.0]]))
+    np.testing.assert_array_equal(row_digests(nullable), expected)
 
 
 def test_sparse_rows_ignore_how_zeros_are_stored():

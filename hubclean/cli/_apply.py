@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def _apply_to_folder(decisions, folder, output):
             "run `hubclean find` again."
         )
     rows, corrected = apply_decisions_to_arrays(
-        np.arange(len(source)), source.y, decisions
+        np.arange(len(source)), source.y, replace(decisions, dataset_version=None)
     )
     known = set(source.names)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
