@@ -50,9 +50,8 @@ def branch_for_writing(store, name, *, overwrite=None):
 
     With `overwrite`, one that holds nothing but label tensors is taken up as well.
     """
-    return branch_to_take_up(store, name, overwrite=overwrite) or store.create_branch(
-        name
-    )
+    branch = branch_to_take_up(store, name, overwrite=overwrite)
+    return store.create_branch(name) if branch is None else branch
 
 
 def branch_to_take_up(store, name, *, overwrite=None):
