@@ -95,8 +95,8 @@ def _warn_few_left(given, correction):
             f"{given.by}: nearly all labels of {len(emptied)} of {len(before)} classes "
             f"seem wrong, of {emptied.tolist()[0]!r} for example; the final model is "
             f"trained on {len(np.unique(correction.kept))} of {len(given.codes)} rows. "
-            "That says more about the estimator than about the labels: train it "
-            "longer, or try another.",
+            "That says more about the estimator, or `threshold`, than about the "
+            "labels: train it longer, or try another.",
             LabelQualityWarning,
             stacklevel=3,
         )

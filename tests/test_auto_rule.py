@@ -336,6 +336,7 @@ def test_interval_covers_the_estimates_of_fresh_draws():
     assert narrow[1] - narrow[0] < high[-1] - low[-1]
 
 
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_cleaner_with_the_auto_rule():
     X, true = make_blobs(400, centers=4, cluster_std=1.2, random_state=2)
     y, wrong = symmetric_noise(np.array(list("abcd"))[true], 0.1, random_state=0)

@@ -589,6 +589,7 @@ class TestWeights:
 
 
 @pytest.mark.parametrize("module", [Hidden(8), lambda: Hidden(8)])
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
     from hubclean import HubLabelCleaner
 

@@ -34,6 +34,7 @@ def test_the_cleaner_finds_planted_errors(make_classifier, source):
     assert cleaner.predict(source.X[:5]).shape == (5,)
 
 
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_grid_search_in_a_pipeline_on_a_source(make_classifier, source, lr):
     source, _ = source
     pipe = Pipeline(
