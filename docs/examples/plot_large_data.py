@@ -36,8 +36,8 @@ folder = Path(tempfile.mkdtemp())
 # %%
 # `memory` names a folder for the probabilities of trained folds. Six candidates on
 # three splits ask for 72 folds; those that differ in the threshold alone share theirs,
-# so 24 are trained, and for the refit as many as the best `cv` says. A run that is killed goes on from the same
-# folder.
+# so 24 are trained, and for the refit as many as the best `cv` says. A run that is
+# killed goes on from the same folder.
 
 cleaner = HubLabelCleaner(
     LogisticRegression(max_iter=300), memory=folder / "cache", random_state=0
