@@ -8,7 +8,6 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 from sklearn import config_context
 from sklearn.base import ClassifierMixin, TransformerMixin, clone
 from sklearn.utils.metaestimators import available_if
@@ -28,7 +27,8 @@ from hubclean._label_issues import (
 )
 from hubclean._model_store import final_models
 from hubclean._notebook import NotebookSummary
-from hubclean._rows import n_rows, row_digests, take_rows
+from hubclean._row_memory import RowMemory
+from hubclean._rows import n_rows, take_rows
 from hubclean._validation import (
     check_features,
     check_labels,
@@ -294,7 +294,7 @@ class HubLabelCleaner(
         self._rule = judgement.rule
         if self._rule is None:
             self._predict_issues(given.X)
-        self._remember_rows(given.X)
+        self._rows = RowMemory(given.X)
         return self
 
     def _predict_issues(self, X):
@@ -311,24 +311,6 @@ class HubLabelCleaner(
         X = check_rows(X, by=type(self).__name__)
         check_features(self, X, reset=False)
         return X
-
-    def _remember_rows(self, X):
-        """Keep a digest of every row, sorted, and its position in X."""
-        digests = row_digests(X)
-        self._row_order = np.argsort(digests, kind="stable")
-        self._row_digests = digests[self._row_order]
-
-    def _recall_rows(self, X):
-        """Position in the fitted X of every row of X; -1 for a row not seen there.
-
-        Rows that were there several times are answered in the order they came in.
-        """
-        digests = row_digests(X)
-        first = np.searchsorted(self._row_digests, digests, side="left")
-        last = np.searchsorted(self._row_digests, digests, side="right") - 1
-        repeats = pd.Series(digests).groupby(digests).cumcount().to_numpy()
-        position = np.minimum(first + repeats, last)
-        return np.where(last >= first, self._row_order[position], -1)
 
     def fit_transform(self, X, y=None, **fit_params):
         """Fit, and give the table of the rows fitted on.
@@ -356,10 +338,11 @@ class HubLabelCleaner(
         order and subset. Any other row has no given label: it gets the prediction,
         the prediction's probability as its quality, and no issue.
 
-        Rows are known again by their values, to the last bit: after a step whose
-        ``fit_transform`` rounds otherwise than its ``transform``, as that of `PCA`
-        does, they are other rows. Rows that are equal are answered in the order in
-        which ``fit`` saw them. `label_issues_` holds what was found, row by row.
+        Rows are known again by their values; float64 numbers that differ by less than
+        1e-9 of the largest one of their column, as after `PCA`, whose
+        ``fit_transform`` rounds otherwise than its ``transform``, are the same. Rows
+        that are equal are answered in the order in which ``fit`` saw them.
+        `label_issues_` holds what was found, row by row.
 
         Parameters
         ----------
@@ -375,7 +358,7 @@ class HubLabelCleaner(
             a data frame with each column in its own dtype.
         """
         X = self._check_rows(X)
-        positions = self._recall_rows(X)
+        positions = self._rows.recall(X)
         table = self.label_issues_.iloc[positions]
         new = np.flatnonzero(positions < 0)
         mask, quality, predicted = (table[name].to_numpy(copy=True) for name in COLUMNS)
