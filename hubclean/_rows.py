@@ -83,7 +83,11 @@ def as_rows(X):
     >>> as_rows(sparse.coo_array(np.eye(2))).format
     'csr'
     """
-    return X if is_lazy(X) else indexable(X)[0]
+    if is_lazy(X):
+        return X
+    if type(X).__module__.startswith("tensorflow."):  # no lists of positions there
+        X = np.asarray(X)
+    return indexable(X)[0]
 
 
 def take_rows(X, indices):

@@ -66,6 +66,14 @@ def test_tables_in_every_container_give_the_same(container, expected):
     np.testing.assert_allclose(classifier.predict_proba(given), expected, atol=1e-5)
 
 
+def test_tensors_go_into_the_cleaner():
+    cleaner = HubLabelCleaner(cv=3, random_state=0)
+    expected = cleaner.fit_transform(X, Y)
+    np.testing.assert_array_equal(cleaner.fit_transform(tf.constant(X), Y), expected)
+    np.testing.assert_array_equal(cleaner.transform(tf.constant(X)), expected)
+    np.testing.assert_array_equal(cleaner.predict(tf.constant(X)), cleaner.predict(X))
+
+
 def test_frames_have_names_and_numbers():
     frame = pd.DataFrame(X, columns=list("abcde"))
     classifier = fitted(frame)
