@@ -53,6 +53,25 @@ from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 # What a table of JSON values may hold as it is; other values are told by their repr.
 _PLAIN = (str, int, float, bool, type(None))
 _REPR_LENGTH = 200
+# A class of at most so many rows may well lose all of them but one.
+_FEW_ROWS = 5
+
+
+def _warn_few_left(given, correction):
+    """Warn where nearly all rows of a class seem wrong: perhaps the model is."""
+    before = np.bincount(given.codes)
+    after = np.bincount(correction.labels, minlength=len(before))
+    emptied = given.classes[(after <= 1) & (before > _FEW_ROWS)]
+    if len(emptied):
+        warnings.warn(
+            f"{given.by}: nearly all labels of {len(emptied)} of {len(before)} classes "
+            f"seem wrong, of {emptied.tolist()[0]!r} for example; "
+            f"{len(np.unique(correction.kept))} of {len(given.codes)} rows are left. "
+            "That says more about the estimator, or `threshold`, than about the "
+            "labels: train it longer, or try another.",
+            LabelQualityWarning,
+            stacklevel=4,
+        )
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -280,7 +299,11 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         """What the next training gets: rows, labels, weights where it takes them."""
         credible = self.correction in ("auto", "soft_labels")
         found = correctable(given.codes, self.pred_probs_, judgement, credible=credible)
-        return correct(found, self.correction, self.prune_fraction, weighted=weighted)
+        correction = correct(
+            found, self.correction, self.prune_fraction, weighted=weighted
+        )
+        _warn_few_left(given, correction)
+        return correction
 
     def _classifier(self):
         """The estimator inside, checked; logistic regression where none was given."""

@@ -4,7 +4,6 @@ It imports inwards only.
 """
 
 import contextlib
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -41,10 +40,7 @@ from hubclean._weights import (
     weight_parameter,
     weights_reach,
 )
-from hubclean.exceptions import EstimatorError, LabelQualityWarning
-
-# A class of at most so many rows may well lose all of them but one.
-_FEW_ROWS = 5
+from hubclean.exceptions import EstimatorError
 
 
 def _inside_has(name):
@@ -83,23 +79,6 @@ def _fit_final(given, correction, seed):
         if key is not None:
             final_models.put(key, model)
     return model
-
-
-def _warn_few_left(given, correction):
-    """Warn where nearly all rows of a class seem wrong: perhaps the model is."""
-    before = np.bincount(given.codes)
-    after = np.bincount(correction.labels, minlength=len(before))
-    emptied = given.classes[(after <= 1) & (before > _FEW_ROWS)]
-    if len(emptied):
-        warnings.warn(
-            f"{given.by}: nearly all labels of {len(emptied)} of {len(before)} classes "
-            f"seem wrong, of {emptied.tolist()[0]!r} for example; the final model is "
-            f"trained on {len(np.unique(correction.kept))} of {len(given.codes)} rows. "
-            "That says more about the estimator, or `threshold`, than about the "
-            "labels: train it longer, or try another.",
-            LabelQualityWarning,
-            stacklevel=3,
-        )
 
 
 def _explain_small_class(given, correction, exc):
@@ -277,6 +256,12 @@ class HubLabelCleaner(
         ValidationError
             If rows, labels, the estimator or a parameter cannot be used; before any
             training.
+
+        Warns
+        -----
+        LabelQualityWarning
+            If a class has fewer rows than folds, a row cannot be judged, the estimator
+            is frozen, or nearly all labels of a class seem wrong.
         """
         if self.correction in WEIGHTED:
             check_weight_parameter(
@@ -289,7 +274,6 @@ class HubLabelCleaner(
         weighted = takes_weights(given.classifier)
         weighted = weighted and weights_reach(given.classifier, given.fit_params)
         correction = self._correct(given, judgement, weighted=weighted)
-        _warn_few_left(given, correction)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
         if self._rule is None:

@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from hubclean import HubLabelCleaner, find_label_issues
+from hubclean import HubLabelCleaner, LabelCleaningSampler, find_label_issues
 from hubclean._confident_learning import FILTERS
 from hubclean._label_quality import SCORES
 from hubclean.exceptions import LabelQualityWarning
@@ -284,6 +284,8 @@ def test_a_model_that_learns_nothing_is_told(small):
     nothing = np.zeros((len(given), 1))
     with pytest.warns(LabelQualityWarning, match="nearly all labels of 3 of 3 classes"):
         HubLabelCleaner(threshold=1.0, random_state=0).fit(nothing, given)
+    with pytest.warns(LabelQualityWarning, match="3 of 400 rows are left"):
+        LabelCleaningSampler(threshold=1.0, random_state=0).fit(nothing, given)
 
 
 # --------------------------------------------------------------- kinds of rows
