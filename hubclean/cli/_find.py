@@ -144,7 +144,7 @@ def find(
     issues: Path = typer.Option(
         None,
         dir_okay=False,
-        help="Write the table of all rows: .csv or .parquet.",
+        help="Write the table of all rows: .csv, .tsv or .parquet.",
         rich_help_panel=_RESULTS,
     ),
     cache: Path = typer.Option(
