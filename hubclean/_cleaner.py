@@ -271,8 +271,9 @@ class HubLabelCleaner(
                 by=type(self).__name__,
             )
         given, judgement, generator = self._find_issues(X, y, fit_params)
-        weighted = takes_weights(given.classifier)
-        weighted = weighted and weights_reach(given.classifier, given.fit_params)
+        weighted = takes_weights(given.classifier) and weights_reach(
+            given.classifier, given.fit_params
+        )
         correction = self._correct(given, judgement, weighted=weighted)
         self.estimator_ = _fit_final(given, correction, draw_seed(generator))
         self._rule = judgement.rule
@@ -482,7 +483,8 @@ class HubLabelCleaner(
         """
         X = self._check_rows(X)
         probs = np.asarray(self.estimator_.predict_proba(X))
-        return align_columns(probs, self.estimator_.classes_, self.classes_)
+        by = type(self.estimator_).__name__
+        return align_columns(probs, self.estimator_.classes_, self.classes_, by=by)
 
     @available_if(_inside_has("decision_function"))
     def decision_function(self, X):

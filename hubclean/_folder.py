@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hubclean._compat import require
+from hubclean._labels_version import FOLDER_PREFIX
 from hubclean.exceptions import BadRowsError, DatasetError
 
 SUFFIXES = frozenset(
@@ -104,7 +105,9 @@ def _versions(folder, names):
         line = f"{name}\x1f{file.st_size}\x1e".encode("utf-8", "surrogateescape")
         by_size.update(line)
         by_time.update(line + str(file.st_mtime_ns).encode())
-    return tuple(f"folder-{found.hexdigest()[:16]}" for found in (by_size, by_time))
+    return tuple(
+        f"{FOLDER_PREFIX}{found.hexdigest()[:16]}" for found in (by_size, by_time)
+    )
 
 
 class FolderColumn:

@@ -141,7 +141,12 @@ class FoldTask:
             self.average_epochs,
             params,
         )
-        return align_columns(self._checked(probs, model), model.classes_, self.classes)
+        return align_columns(
+            self._checked(probs, model),
+            model.classes_,
+            self.classes,
+            by=type(self.estimator).__name__,
+        )
 
     def _checked(self, probs, model):
         """Probabilities of a fold, or a clear word about what the model gave."""
@@ -294,7 +299,7 @@ def _log(task, n_folds, how, verbose, by):
         logger.info("%s: fold %d of %d %s", by, task.fold + 1, n_folds, how)
 
 
-def align_columns(pred_probs, from_classes, to_classes):
+def align_columns(pred_probs, from_classes, to_classes, *, by):
     """Put columns in the order of `to_classes`; a class without a column gets zeros.
 
     Parameters
@@ -305,6 +310,8 @@ def align_columns(pred_probs, from_classes, to_classes):
         Classes that a model has seen.
     to_classes : ndarray of shape (n_classes,)
         Sorted classes, a superset.
+    by : str
+        The model, named in messages.
 
     Returns
     -------
@@ -318,15 +325,16 @@ def align_columns(pred_probs, from_classes, to_classes):
 
     Examples
     --------
-    >>> align_columns(np.array([[0.3, 0.7]]), ["a", "c"], np.array(["a", "b", "c"]))
+    >>> classes = np.array(["a", "b", "c"])
+    >>> align_columns(np.array([[0.3, 0.7]]), ["a", "c"], classes, by="example")
     array([[0.3, 0. , 0.7]])
     """
     if np.array_equal(from_classes, to_classes):
         return pred_probs
     if not np.isin(from_classes, to_classes).all():
         raise EstimatorError(
-            "The `classes_` of a fitted estimator must be labels that it was fitted "
-            f"on; got {np.asarray(from_classes)[:5].tolist()} where labels are "
+            f"{by}: the `classes_` of a fitted classifier must be labels that it was "
+            f"fitted on; got {np.asarray(from_classes)[:5].tolist()} where labels are "
             f"{np.asarray(to_classes)[:5].tolist()}. Set `classes_` to the labels, in "
             "the order of the columns of predict_proba."
         )

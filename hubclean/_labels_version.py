@@ -11,8 +11,8 @@ from hubclean.exceptions import DatasetChangedError
 
 #: Versions that name labels begin with it.
 PREFIX = "labels-"
-# Those of a folder of images begin so.
-_FOLDER = "folder-"
+#: Those of a folder of images begin with it.
+FOLDER_PREFIX = "folder-"
 
 
 def labels_version(labels):
@@ -61,7 +61,7 @@ def check_labels_version(version, labels, *, who):
     --------
     >>> check_labels_version(labels_version(["a", "b"]), ["a", "b"], who="example")
     """
-    if version is None or not version.startswith((PREFIX, _FOLDER)):
+    if version is None or not version.startswith((PREFIX, FOLDER_PREFIX)):
         return
     now = labels_version(labels)
     if now != version:

@@ -1,18 +1,18 @@
 """Know the rows of an X again, in any order and subset.
 
-It imports only `hubclean._rows`.
+It imports only `hubclean._rows` and `hubclean._issue_engine`.
 """
 
 import numpy as np
 import pandas as pd
 
+from hubclean._issue_engine import row_blocks
 from hubclean._rows import row_digests, take_rows
 
 # Numbers that differ by less than such a share of the largest one of their column are
 # one and the same, computed on two ways; a column of nothing but rounding has such a
 # share of the largest one of all.
 _SAME, _NOISE = 1e-9, 1e-12
-_BLOCK_NUMBERS = 1 << 20
 
 
 class RowMemory:
@@ -66,11 +66,10 @@ class RowMemory:
 
     def _rounded_digests(self, numbers):
         """Digests of rows whose numbers are rounded."""
-        step = max(1, _BLOCK_NUMBERS // numbers.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):  # infinite numbers
             digests = [
-                row_digests(np.rint(numbers[start : start + step] / self._scale))
-                for start in range(0, len(numbers), step)
+                row_digests(np.rint(numbers[block] / self._scale))
+                for block in row_blocks(numbers)
             ]
         return np.concatenate(digests)
 
@@ -86,11 +85,10 @@ def _floats(X):
 def _scale(numbers):
     """What a number of each column is rounded to a multiple of; infinite for noise."""
     largest = np.zeros(numbers.shape[1])
-    step = max(1, _BLOCK_NUMBERS // numbers.shape[1])
-    for start in range(0, len(numbers), step):
-        block = np.abs(numbers[start : start + step])
-        block[~np.isfinite(block)] = 0
-        np.maximum(largest, block.max(axis=0), out=largest)
+    for block in row_blocks(numbers):
+        sizes = np.abs(numbers[block])
+        sizes[~np.isfinite(sizes)] = 0
+        np.maximum(largest, sizes.max(axis=0), out=largest)
     return np.where(largest > _NOISE * largest.max(), _SAME * largest, np.inf)
 
 

@@ -174,11 +174,7 @@ def _frame_digests(X):
     """Hash the rows of a data frame or series; numeric ones as the array they hold."""
     frame = X if hasattr(X, "iloc") else X.to_pandas()
     frame = pd.DataFrame(frame).infer_objects()
-    numeric = [
-        pd.api.types.is_numeric_dtype(dtype) and getattr(dtype, "kind", "O") in "biuf"
-        for dtype in frame.dtypes
-    ]
-    if all(numeric):  # nullable ones too
+    if all(dtype.kind in "biuf" for dtype in frame.dtypes):  # nullable ones too
         values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
         return _digest(_numeric_row_bytes(values))
     try:

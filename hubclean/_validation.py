@@ -271,18 +271,21 @@ def _shortened(values, most=10):
     return listed + (", ..." if len(values) > most else "")
 
 
-def _as_array(pred_probs, by):
-    """An array of what may be one."""
+def _as_matrix(pred_probs, by):
+    """A 2-D array of numbers, of what is or may become one."""
     if isinstance(pred_probs, np.ma.MaskedArray):
         pred_probs = pred_probs.astype(np.float64).filled(np.nan)
     try:
         probs = np.asanyarray(pred_probs)
+        got = f"{probs.ndim}-D, {probs.dtype}"
     except (TypeError, ValueError, RuntimeError) as exc:  # ragged, or on a device
+        probs = np.empty(0)
+        got = f"{type(pred_probs).__name__} that cannot be made one ({exc})"
+    if probs.dtype.kind not in "fiub" or probs.ndim != 2:
         raise PredProbsError(
             f"{by}: `pred_probs` must be a 2-D array of numbers, one row for each "
-            f"label and one column for each class; got {type(pred_probs).__name__} "
-            f"that cannot be made one ({exc})."
-        ) from exc
+            f"label and one column for each class; got {got}."
+        )
     return np.asarray(probs) if isinstance(probs, np.matrix) else probs
 
 
@@ -318,12 +321,7 @@ def check_pred_probs(pred_probs, *, n_samples, n_classes=None, by):
     >>> check_pred_probs([[0.2, 0.8]], n_samples=1, by="example")
     array([[0.2, 0.8]])
     """
-    probs = _as_array(pred_probs, by)
-    if probs.dtype.kind not in "fiub" or probs.ndim != 2:
-        raise PredProbsError(
-            f"{by}: `pred_probs` must be a 2-D array of numbers, one row for each "
-            f"label and one column for each class; got {probs.ndim}-D, {probs.dtype}."
-        )
+    probs = _as_matrix(pred_probs, by)
     if len(probs) != n_samples:
         raise PredProbsError(
             f"{by}: `pred_probs` must have {n_samples} rows, one for each label; "

@@ -294,6 +294,16 @@ def test_the_data_are_never_written_over(table, tmp_path, monkeypatch, capsys):
     assert table.read_bytes() == before and not (tmp_path / "i.csv").exists()
 
 
+def test_a_report_that_cannot_be_written_is_refused(table, monkeypatch, capsys):
+    """JSON needs no Jinja2."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    options = ["--target", "kind", *QUICK, "--report"]
+    assert run("find", table, *options, table.with_name("r.html")) == 1
+    assert "--report needs the package 'jinja2'" in capsys.readouterr().err
+    assert run("find", table, *options, table.with_name("r.json")) == 0
+    assert table.with_name("r.json").exists()
+
+
 def test_lists_in_a_column_are_told(tmp_path, capsys):
     pytest.importorskip("pyarrow")
     frame = pd.DataFrame({"kind": ["a", "b"] * 10, "vector": [[1.0, 2.0]] * 20})

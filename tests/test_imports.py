@@ -19,7 +19,7 @@ CORE = {
     "_fingerprint": 1,
     "_threads": 1,
     "_rows": 2,
-    "_row_memory": 3,
+    "_row_memory": 4,
     "_validation": 3,
     "_weights": 2,
     "_issue_engine": 3,

@@ -235,16 +235,15 @@ def _check_outputs(dataset, data, branch, overwrite, report, issues):
             "--branch is for Hub datasets; use --issues FILE for a folder or a table."
         )
     if branch is not None:
-        check_writable = require(
-            "hubclean.hub._label_tensors", extra="hub", by="--branch"
-        ).check_writable
+        from hubclean.hub._label_tensors import check_writable
+
         check_writable(data.source, branch, overwrite=overwrite)
     if issues is not None:
         check_output(issues, "--issues", [dataset])
         check_table_name(issues, "--issues")
     if report is not None:
-        check_output(report, "--report", [dataset, issues or dataset])
-        check_report_name(report)
+        check_output(report, "--report", [dataset, issues])
+        check_report_name(report, "--report")
 
 
 def _result(dataset, data, cleaner):
@@ -339,10 +338,12 @@ def issues_table(data, table):
     return pd.concat([frame, table.reset_index(drop=True)], axis=1)
 
 
-def check_report_name(path):
+def check_report_name(path, option):
     """Refuse a report that cannot be written."""
-    require("jinja2", extra="report", by="--report")
-    require("hubclean.report._write", extra="report", by="--report").format_of(path)
+    from hubclean.report._write import format_of
+
+    if format_of(path) != "json":
+        require("jinja2", extra="report", by=option)
 
 
 def write_data_report(path, data, table, **options):

@@ -47,8 +47,8 @@ def report(
 
     hubclean report customers.csv --target churned --issues issues.csv
     """
-    check_output(output, "--output", [dataset, issues or dataset])
-    check_report_name(output)
+    check_output(output, "--output", [dataset, issues])
+    check_report_name(output, "--output")
     data = open_data(dataset, images=images, labels=labels, target=target)
     if data.kind != "hub" and issues is None:
         raise typer.BadParameter(

@@ -154,8 +154,8 @@ def check_output(path, option, inputs):
         File to write.
     option : str
         What named it.
-    inputs : sequence of str or Path
-        Files that are read, or written too.
+    inputs : sequence of str, Path or None
+        Files that are read, or written too; None where there is none.
 
     Raises
     ------
@@ -168,7 +168,8 @@ def check_output(path, option, inputs):
             2, "there is no such folder", str(path.absolute().parent)
         )
     for other in inputs:
-        if "://" not in str(other) and path.resolve() == Path(other).resolve():
+        local = other is not None and "://" not in str(other)
+        if local and path.resolve() == Path(other).resolve():
             typer = require("typer", extra="cli", by="The command hubclean")
             raise typer.BadParameter(
                 f"{option} must name a file of its own; {path} would be lost. Choose "

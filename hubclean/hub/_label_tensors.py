@@ -196,8 +196,9 @@ def _refuse_existing(store, table=None):
             "Pass overwrite=True to write it again."
         )
     raise DatasetError(
-        f"{store.where} has {', '.join(there)} already. Pass overwrite=True to "
-        "replace them (the commits before keep the old ones), or branch=..."
+        f"{store.where} has {', '.join(there)} already. Pass overwrite=True "
+        "(--overwrite on the command line) to replace them, or branch=...; the commits "
+        "before keep the old ones."
     )
 
 
