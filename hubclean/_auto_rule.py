@@ -56,6 +56,10 @@ _NEAR_SHARE, _SHARE_WIDTH = 0.24, 0.015
 _UNIFORM_ODDS = 0.65
 _NEAR_ODDS, _LEAST_NEAR_ODDS, _MOST_NEAR_ODDS = 2.0, 0.8, 1.0
 _PAIR_ODDS, _LEAST_PAIR_ODDS, _MOST_PAIR_ODDS, _PAIR_ODDS_OF_TWO = 0.15, 0.35, 1.25, 0.5
+# Where most labels are wrong some classes go by the name of another, whose wrong labels
+# then look right: above a half, the odds of pairs grow by e to the so manyfold of the
+# excess, up to so many times.
+_NAMELESS, _MOST_NAMELESS = 10.0, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -455,18 +459,19 @@ def _beliefs(models, labels, logits, *, regrouped=False):
     near, near_odds = 0.0, 1.0
     paired, pair_odds = 0.0, _PAIR_ODDS_OF_TWO
 
-    def share(model):
-        """Of the labels that differ from the likeliest class, those that are wrong."""
-        return model.judge(labels, logits)[0].mean() / max(differ, 1e-9)
+    # Share of wrong labels, of all and of those that differ from the likeliest class.
+    asked = [model for kind, model in models.items() if kind != "uniform"]
+    wrong = {model.kind: model.judge(labels, logits)[0].mean() for model in asked}
+    share = {kind: mean / max(differ, 1e-9) for kind, mean in wrong.items()}
 
     if "runner_up" in models:
         resembling, rival = models["runner_up"], uniform.objective
-        sure = share(resembling)
+        sure = share["runner_up"]
         if "pairs" in models:
             # Without the constant of its prior, which it pays for rates all alike.
             by_pairs = models["pairs"].objective - PAIR_PRIOR * n_pairs / n_rows
             if not regrouped:
-                times = sure / max(share(models["pairs"]), 1e-9)
+                times = sure / max(share["pairs"], 1e-9)
                 same = expit((_MOST_TIMES - times) / _TIMES_WIDTH)
                 gain = max(uniform.objective - resembling.objective, 0.0)
                 many = _PAIR_NATS * n_pairs / n_rows
@@ -482,9 +487,11 @@ def _beliefs(models, labels, logits, *, regrouped=False):
         gain = n_rows * (uniform.log_loss - models["pairs"].log_loss) / n_pairs
         paired = expit((gain - _PAIR_NATS) / _PAIR_WIDTH)
         if n_pairs > 2:
-            sure = min(share(models["pairs"]), 0.99)
+            sure = min(share["pairs"], 0.99)
             pair_odds = _PAIR_ODDS * sure / (1 - sure)
             pair_odds = min(max(pair_odds, _LEAST_PAIR_ODDS), _MOST_PAIR_ODDS)
+            beyond = max(wrong["pairs"] - 0.5, 0.0)
+            pair_odds *= min(np.exp(_NAMELESS * beyond), _MOST_NAMELESS)
     return {
         "runner_up": (near, near_odds),
         "pairs": ((1 - near) * paired, pair_odds),

@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cleanlab.benchmarking.noise_generation import generate_noise_matrix_from_trace
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
@@ -454,6 +455,22 @@ def test_resemblance_is_believed_where_many_rates_of_pairs_say_the_same(seed, le
     rule = learn_auto_rule(labels, ridge_pred_probs(labels, X / 16, 10))
     quality = 1 - rule.error_probability
     assert f1(rule.mask, wrong) > 0.93 * best_f1(quality, wrong)
+
+
+@pytest.mark.parametrize("seed", [1002, 1004])
+def test_where_most_labels_are_wrong_more_are_flagged(seed):
+    """Some classes go by another's name then, and its wrong labels look right."""
+    X, y = load_digits(return_X_y=True)
+    rates = generate_noise_matrix_from_trace(
+        10, 3, py=np.bincount(y) / len(y), valid_noise_matrix=True, seed=seed
+    )
+    labels, wrong = class_conditional_noise(y, rates, random_state=seed)
+    model = LogisticRegression(max_iter=300)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    probs = cross_val_predict(model, X / 16, labels, cv=folds, method="predict_proba")
+    rule = learn_auto_rule(labels, probs)
+    assert wrong.mean() > 0.65
+    assert f1(rule.mask, wrong) > 0.95 * best_f1(1 - rule.error_probability, wrong)
 
 
 def test_a_bias_of_two_classes_does_not_hide_unequal_rates():
