@@ -136,8 +136,8 @@ Asked for: mean >= 0.98 and worst >= 0.93 over all settings, above every fixed r
 the mean. Reached: mean {share.mean():.3f}, worst {share.min():.3f}, {lead:.3f} above
 the best fixed rule. A cut of the same scores that is told how many labels are wrong
 reaches mean {told.mean():.3f}, worst {told.min():.3f}, and is under 0.93 in
-{(told < 0.93).sum()} settings. Seeds of a setting averaged, the worst of {len(of_seeds)}
-is {of_seeds.min():.3f} (told the number: {told_of_seeds.min():.3f}).
+{(told < 0.93).sum()} settings. Seeds of a setting averaged, the worst of
+{len(of_seeds)} is {of_seeds.min():.3f} (told the number: {told_of_seeds.min():.3f}).
 
 ## Fashion-MNIST, symmetric and by instance
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 
 from hubclean._folds import FoldTask, draw_seed, run_folds
@@ -81,6 +82,8 @@ def make_splits(cv, X, codes, classes, *, groups, generator, by):
         counts = np.bincount(codes, minlength=len(classes))
         n_splits = _shrink_folds(cv, counts, classes, by)
         make = StratifiedKFold if groups is None else StratifiedGroupKFold
+        if groups is not None:  # whose names need not be of one type, as its own must
+            groups = pd.factorize(np.asarray(groups, dtype=object))[0]
         splitter = make(n_splits, shuffle=True, random_state=seed)
     else:
         splitter = _seed_splitter(check_cv(cv, codes, classifier=True), seed)

@@ -507,6 +507,16 @@ def test_groups_stay_together_and_weights_are_cut(small):
         assert set(counts) == {0, 4}
 
 
+def test_groups_may_have_names_of_several_types(small):
+    X, given, _, _ = small
+    numbers = np.arange(400) // 4
+    names = [f"g{group}" if group % 2 else int(group) for group in numbers]
+    cleaner = HubLabelCleaner(GaussianNB(), random_state=0)
+    found = cleaner.fit(X, given, groups=numbers).pred_probs_
+    again = cleaner.fit(X, given, groups=names).pred_probs_
+    np.testing.assert_array_equal(again, found)
+
+
 def test_metadata_routing(small):
     X, given, _, _ = small
     weights, groups = np.ones(400), np.arange(400) // 4
