@@ -70,6 +70,22 @@ def test_tabular(benchmarks, tmp_path):
     assert rows(path) == table
 
 
+def test_tabular_accuracy(benchmarks, tmp_path):
+    import tabular_accuracy
+
+    path = tmp_path / "tabular_accuracy.csv"
+    tabular_accuracy.main(["--quick", "--out", str(path)])
+    table = rows(path)
+    assert len(table) == 2 * 9  # kinds of noise, ways
+    trained_on = {row["way"]: int(row["trained_on"]) for row in table}
+    assert trained_on["all rows"] == 89
+    assert trained_on["truly clean rows"] == 80
+    assert trained_on["hubclean, prune"] < 89 <= trained_on["hubclean, auto"]
+    assert all(0.5 < float(row["accuracy"]) <= 1 for row in table)
+    tabular_accuracy.main(["--quick", "--out", str(path)])
+    assert rows(path) == table
+
+
 def test_words_of_tables_become_numbers(benchmarks):
     import pandas as pd
     from tabular import numbers
@@ -127,7 +143,7 @@ def test_pages_are_those_of_their_tables(benchmarks, tmp_path):
     studies_report.main(["--folder", str(tmp_path)])
     tabular_report.main(["--folder", str(tmp_path)])
     pages = sorted(tmp_path.glob("*.md"))
-    assert len(pages) == 4
+    assert len(pages) == 5
     for page in pages:
         assert page.read_text() == (docs / page.name).read_text()
 
