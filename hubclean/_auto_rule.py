@@ -274,7 +274,9 @@ def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     is wrong; see `fit_error_model`. For a cut, the expected number of wrong labels
     among the issues is the sum of their probabilities, and the expected number of all
     the sum over all rows; the cut is the one with the best F1 score of these
-    expectations [1]_.
+    expectations [1]_. Of two classes at most half of the rows are flagged, of K
+    classes all but one in K: where a model can tell little, flagging nearly all has the
+    best F1 score, and helps nobody.
 
     Parameters
     ----------
@@ -312,6 +314,9 @@ def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
     # rows are judged by that.
     cut = min(best_expected_f1_cut(errors), 0.5)
+    most = 1 - 1 / pred_probs.shape[1]
+    if np.mean(errors >= cut) > most:
+        cut = least_cut_of_share(errors, most)
     return AutoRule(errors >= cut, errors, cut, error_model, fitted_to)
 
 
@@ -340,6 +345,32 @@ def best_expected_f1_cut(error_probability):
         return float("inf")
     f1 = 2 * found / (np.arange(1, len(ordered) + 1) + found[-1])
     return float(ordered[np.argmax(f1)])
+
+
+def least_cut_of_share(error_probability, share):
+    """Lowest probability from which on at most so many rows are flagged.
+
+    Parameters
+    ----------
+    error_probability : ndarray of float, shape (n_samples,)
+        In [0, 1].
+    share : float
+        Of the rows, in [0, 1].
+
+    Returns
+    -------
+    cut : float
+        One of the probabilities; infinity where one more row is already too many.
+
+    Examples
+    --------
+    >>> least_cut_of_share(np.array([0.9, 0.4, 0.4, 0.1]), 0.5)
+    0.9
+    """
+    values, counts = np.unique(error_probability, return_counts=True)
+    flagged = np.cumsum(counts[::-1])[::-1]
+    allowed = values[flagged <= share * len(error_probability)]
+    return float(allowed[0]) if len(allowed) else float("inf")
 
 
 def fit_error_model(labels, pred_probs):

@@ -16,6 +16,7 @@ from hubclean._auto_rule import (
     best_expected_f1_cut,
     fit_error_model,
     learn_auto_rule,
+    least_cut_of_share,
 )
 from hubclean._class_profiles import fit_class_profiles, regroup_class_profiles
 from hubclean._label_issues import RULE_NAMES, predictions
@@ -139,6 +140,22 @@ def test_cut_has_the_best_expected_f1_of_all_cuts():
         return 2 * errors[flagged].sum() / (flagged.sum() + errors.sum())
 
     assert expected(cut) == max(expected(at) for at in errors)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_model_that_can_tell_nothing_does_not_flag_nearly_all(seed):
+    """Flagging every row has the best expected F1 score here."""
+    rng = np.random.default_rng(seed)
+    rule = learn_auto_rule(rng.integers(2, size=200), rng.dirichlet([10, 10], 200))
+    cut = best_expected_f1_cut(rule.error_probability)
+    assert (rule.error_probability >= cut).mean() > 0.5
+    assert 0 < rule.mask.mean() <= 0.5
+
+
+def test_equal_rows_are_flagged_together_or_not_at_all():
+    assert least_cut_of_share(np.array([0.9, 0.4, 0.4, 0.4]), 0.5) == 0.9
+    assert least_cut_of_share(np.array([0.4, 0.4, 0.4, 0.4]), 0.5) == np.inf
+    assert least_cut_of_share(np.array([0.1, 0.4, 0.4, 0.1]), 0.5) == 0.4
 
 
 def test_nothing_is_flagged_where_no_wrong_label_is_expected():
