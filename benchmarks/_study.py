@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _settings import Table, load_split, plant, true_pred_probs
+from cleanlab.filter import find_label_issues
+from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
 from hubclean._label_correction import Correction, correct
 from hubclean._label_issues import correctable, judge
 from hubclean._leave_one_out import ridge_pred_probs
+from hubclean._weights import weight_parameter
 
 
 def overfitting_network(epochs, rate, seed):
@@ -106,13 +109,24 @@ class Problem:
         kept = np.flatnonzero(mask)
         return Correction(kept, self.labels[kept])
 
+    @cached_property
+    def cleanlab_issues(self):
+        """Mask of what cleanlab's default finds."""
+        return find_label_issues(self.labels, self.pred_probs, n_jobs=1)
+
     def accuracy(self, corrected, options, seed):
         """Of a network trained on corrected rows."""
-        final = overfitting_network(options.epochs, options.rate, seed)
+        return self.score(
+            overfitting_network(options.epochs, options.rate, seed), corrected
+        )
+
+    def score(self, model, corrected):
+        """Accuracy of a clone of a model, trained on corrected rows."""
         weights = {}
         if corrected.weights is not None:
-            weights["sample_weight"] = corrected.weights
-        final.fit(self.X[corrected.kept], corrected.labels, **weights)
+            weights[weight_parameter(model)] = corrected.weights
+        rows = self.X[corrected.kept]
+        final = clone(model).fit(rows, corrected.labels, **weights)
         return final.score(*self.held_out)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from _settings import rounded
 from _study import draw_panels, run_study, study_options
-from cleanlab.filter import find_label_issues as cleanlab_issues
 from cleanlab.rank import get_label_quality_scores
 from sklearn.metrics import average_precision_score, f1_score
 
@@ -57,9 +56,9 @@ def cleaned(problem, way):
     if both:
         problem = problem.with_leave_one_out
     if correction == "cleanlab":
-        judged = problem.labels, problem.pred_probs
-        issues = cleanlab_issues(*judged, n_jobs=1)
-        return problem.only(~issues), issues, get_label_quality_scores(*judged)
+        issues = problem.cleanlab_issues
+        quality = get_label_quality_scores(problem.labels, problem.pred_probs)
+        return problem.only(~issues), issues, quality
     result = problem.found
     weighted = not way.endswith("no weights")
     corrected = problem.corrected(correction, weighted=weighted)

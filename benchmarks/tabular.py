@@ -6,6 +6,7 @@ in it already are not run again.
 """
 
 import argparse
+import sys
 import warnings
 import zlib
 
@@ -109,34 +110,53 @@ def scores(wrong, mask, quality):
     )
 
 
+def true_trees(X, y, seed):
+    """Cross-validated probabilities of trees that learned from true labels."""
+    trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=seed)
+    return cross_val_predict(trees, X, y, cv=folds(seed), method="predict_proba")
+
+
+def folds(seed):
+    """The folds of every table and model."""
+    return StratifiedKFold(5, shuffle=True, random_state=seed)
+
+
+def noisy_labels(name, y, truth, levels, noises, seed):
+    """Noise, level, noisy labels and the mask of the wrong ones, of every setting."""
+    for level in levels:
+        for noise in noises if level else noises[:1]:
+            # Other rows for every table, else those of equal length share their luck.
+            own_seed = zlib.crc32(f"{name} {noise} {level} {seed}".encode())
+            yield noise, level, *plant(noise, y, level, truth, own_seed)
+
+
+def can_be_learned(model, labels, n_classes):
+    """Whether a model has enough rows of each class, and not too many classes."""
+    slow = model == "boosting" and n_classes > MOST_BOOSTED_CLASSES
+    return not slow and np.bincount(labels, minlength=n_classes).min() >= 5
+
+
 def run(table, options, name, seed):
     """All settings of one table of data."""
     X, y = load_table(name, options.rows, seed)
     n_classes = y.max() + 1
-    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=seed)
-    truth = cross_val_predict(trees, X, y, cv=folds, method="predict_proba")
+    truth = true_trees(X, y, seed)
     accuracy = rounded(np.mean(truth.argmax(axis=1) == y))
-    for level in options.levels:
-        for noise in NOISES if level else NOISES[:1]:
-            # Other rows for every table, else those of equal length share their luck.
-            own_seed = zlib.crc32(f"{name} {noise} {level} {seed}".encode())
-            labels, wrong = plant(noise, y, level, truth, own_seed)
-            alone = None
-            for model in options.models:
-                keys = (name, model, noise, level, seed)
-                slow = model == "boosting" and n_classes > MOST_BOOSTED_CLASSES
-                few = np.bincount(labels, minlength=n_classes).min() < 5
-                if slow or few or table.has(*keys):
-                    continue
-                if alone is None:
-                    alone = ridge_pred_probs(labels, X, n_classes, random_state=seed)
-                probs = cross_val_predict(
-                    MODELS[model], X, labels, cv=folds, method="predict_proba"
-                )
-                about = len(y), X.shape[1], n_classes, accuracy
-                judged = judge(labels, wrong, probs, (probs + alone) / 2)
-                table.add([[*keys, *about, *line] for line in judged])
+    settings = noisy_labels(name, y, truth, options.levels, NOISES, seed)
+    for noise, level, labels, wrong in settings:
+        alone = None
+        for model in options.models:
+            keys = (name, model, noise, level, seed)
+            if table.has(*keys) or not can_be_learned(model, labels, n_classes):
+                continue
+            if alone is None:
+                alone = ridge_pred_probs(labels, X, n_classes, random_state=seed)
+            probs = cross_val_predict(
+                MODELS[model], X, labels, cv=folds(seed), method="predict_proba"
+            )
+            about = len(y), X.shape[1], n_classes, accuracy
+            judged = judge(labels, wrong, probs, (probs + alone) / 2)
+            table.add([[*keys, *about, *line] for line in judged])
 
 
 def summary(path):
@@ -153,25 +173,34 @@ def summary(path):
     )
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="docs/benchmarks/tabular.csv")
+def run_tables(study, arguments, out, levels, n_keys):
+    """Run what is not in the table of a study, and print the summary.
+
+    `study` has ``COLUMNS``, the first `n_keys` of them name a line; ``MODELS``;
+    ``run(table, options, name, seed)`` for a table of data; and ``summary(path)``.
+    """
+    parser = argparse.ArgumentParser(description=study.__doc__)
+    parser.add_argument("--out", default=f"docs/benchmarks/{out}")
     parser.add_argument("--tables", nargs="+", help="names; else all")
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--rows", type=int, default=1000, help="most of a table")
+    parser.add_argument("--models", nargs="+", default=list(study.MODELS))
+    parser.add_argument("--rows", type=int, default=1000, help="most to learn from")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    levels = [0.0, 0.05, 0.1, 0.3]
     parser.add_argument("--levels", type=float, nargs="+", default=levels)
     parser.add_argument("--quick", action="store_true", help="a smoke run")
     options = parser.parse_args(arguments)
     if options.quick:
         options.tables, options.models, options.levels = ["wine"], ["logistic"], [0.1]
     warnings.filterwarnings("ignore")  # models that stop before they converge
-    table = Table(options.out, COLUMNS, n_keys=5)
+    table = Table(options.out, study.COLUMNS, n_keys)
     for name in options.tables or table_names():
         for seed in options.seeds:
-            run(table, options, name, seed)
-    print(summary(options.out).to_string())
+            study.run(table, options, name, seed)
+    print(study.summary(options.out).to_string())
+
+
+def main(arguments=None):
+    levels = [0.0, 0.05, 0.1, 0.3]
+    run_tables(sys.modules[__name__], arguments, "tabular.csv", levels, n_keys=5)
 
 
 if __name__ == "__main__":

@@ -183,7 +183,8 @@ class AutoRule:
     error_probability : ndarray of float, shape (n_samples,)
         Probability that each label is wrong.
     cut : float
-        Rows from this probability on are issues; at most 1/2.
+        Rows from this probability on are issues; at most 1/2, unless too many rows
+        would be flagged.
     error_model : ErrorModel
         Gives the probability for other rows.
     fitted_to : tuple of ndarray
