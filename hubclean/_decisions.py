@@ -62,7 +62,7 @@ class Decisions:
         return {action: int((self.actions == action).sum()) for action in DECISIONS}
 
 
-def read_decisions(decisions):
+def read_decisions(decisions, who="apply_decisions"):
     """Read and check a table of decisions.
 
     Parameters
@@ -70,7 +70,10 @@ def read_decisions(decisions):
     decisions : DataFrame, or path of a CSV file
         With the columns `row` (position in the dataset) and `decision` ("keep",
         "relabel" or "prune"), `new_label` where rows are relabelled, and optionally
-        `given_label` and `dataset_version`, which guard against changed data.
+        `given_label` and `dataset_version`, which guard against changed data; a blank
+        one guards nothing.
+    who : str
+        Named in messages.
 
     Returns
     -------
@@ -93,12 +96,12 @@ def read_decisions(decisions):
     """
     if isinstance(decisions, Decisions):
         return decisions
-    table = _as_table(decisions)
-    _check_columns(table)
-    rows = _positions(table["row"])
+    table = _as_table(decisions, who)
+    _check_columns(table, who)
+    rows = _positions(table["row"], who)
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
-    actions = _actions(table["decision"], rows, order)
+    actions = _actions(table["decision"], rows, order, who)
     new_labels = [None] * len(rows)
     if "new_label" in table.columns:
         given = table["new_label"].tolist()
@@ -106,18 +109,18 @@ def read_decisions(decisions):
             given[i] if action == "relabel" else None
             for i, action in zip(order, actions, strict=True)
         ]
-    _check_new_labels(rows, actions, new_labels)
+    _check_new_labels(rows, actions, new_labels, who)
     attrs = table.attrs.get("hubclean", {})
     given = None
     if "given_label" in table.columns:
-        column = table["given_label"].tolist()
+        column = [None if _is_blank(label) else label for label in table["given_label"]]
         given = tuple(column[i] for i in order)
     return Decisions(
         rows=rows,
         actions=actions,
         new_labels=tuple(new_labels),
         given_labels=given,
-        dataset_version=_one_version(table) or attrs.get("dataset_version"),
+        dataset_version=_one_version(table, who) or attrs.get("dataset_version"),
         parameters=dict(attrs.get("parameters", {})),
     )
 
@@ -141,8 +144,9 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
     -------
     X : same container as X
         Rows that were not pruned, in order.
-    y : ndarray
-        Their labels, in the dtype of `y` (wider, where a new string label is longer).
+    y : ndarray or Series
+        Their labels, in the dtype of `y` (wider, where a new string label is longer);
+        a Series where `y` is one, with its index and name.
 
     Raises
     ------
@@ -162,26 +166,28 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
     (array([[0.],
            [1.]]), array(['cat', 'cat'], dtype='<U3'))
     """
-    decisions = read_decisions(decisions)
+    who = "apply_decisions_to_arrays"
+    decisions = read_decisions(decisions, who)
     labels = np.array(y)
     if labels.ndim != 1 or len(labels) != n_rows(X):
         raise LabelsError(
-            "apply_decisions_to_arrays: `y` must have one label for each row of X, "
+            f"{who}: `y` must have one label for each row of X, "
             f"which has {n_rows(X)}; got an array of shape {labels.shape}."
         )
-    check_labels_version(
-        decisions.dataset_version, labels, who="apply_decisions_to_arrays"
-    )
-    check_rows(decisions, len(labels))
-    check_given_labels(decisions, labels, class_names)
+    check_labels_version(decisions.dataset_version, labels, who=who)
+    check_rows(decisions, len(labels), who)
+    check_given_labels(decisions, labels, class_names, who)
     relabelled = decisions.rows_to("relabel")
     if len(relabelled):
-        new = np.asarray(codes_of_new_labels(decisions, labels, class_names))
+        new = np.asarray(codes_of_new_labels(decisions, labels, class_names, who))
         if labels.dtype.kind in "US":
             labels = labels.astype(np.promote_types(labels.dtype, new.dtype))
         labels[relabelled] = new
     kept = np.setdiff1d(np.arange(len(labels)), decisions.rows_to("prune"))
-    return take_rows(X, kept), labels[kept]
+    corrected = labels[kept]
+    if isinstance(y, pd.Series):
+        corrected = pd.Series(corrected, y.index[kept], y.dtype, name=y.name)
+    return take_rows(X, kept), corrected
 
 
 def check_rows(decisions, n_rows, who="apply_decisions"):
@@ -240,6 +246,7 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
     if class_names is None:
         known = labels[~pd.isna(labels)]
         classes = {str(label): label for label in np.unique(known)}
+        classes = {_text(label): label for label in classes.values()} | classes
     else:
         classes = {str(code): code for code in range(len(class_names))}
         classes.update({str(name): code for code, name in enumerate(class_names)})
@@ -278,20 +285,20 @@ def digest_of(decisions, codes):
     return hashlib.blake2b(repr(lines).encode(), digest_size=16).hexdigest()
 
 
-def _as_table(decisions):
+def _as_table(decisions, who):
     """Data frame of decisions; text of a CSV file is taken as it is written."""
     if isinstance(decisions, (str, os.PathLike)):
         # A class may be called "NA" or "null": nothing is a missing value here.
         return pd.read_csv(decisions, dtype=str, keep_default_na=False)
     if not hasattr(decisions, "columns") or not hasattr(decisions, "iloc"):
         raise ValidationError(
-            "apply_decisions: `decisions` must be a DataFrame or the path of a CSV "
+            f"{who}: `decisions` must be a DataFrame or the path of a CSV "
             f"file; got {type(decisions).__name__}."
         )
     return decisions
 
 
-def _check_columns(table):
+def _check_columns(table, who):
     known = (*_REQUIRED, *_OPTIONAL)
     missing = [name for name in _REQUIRED if name not in table.columns]
     unknown = [str(name) for name in table.columns if name not in known]
@@ -299,70 +306,70 @@ def _check_columns(table):
         came = [f"{', '.join(missing)} missing"] if missing else []
         came += [f"unknown {', '.join(unknown)}"] if unknown else []
         raise ValidationError(
-            f"apply_decisions: `decisions` must have the columns "
+            f"{who}: `decisions` must have the columns "
             f"{', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}; got "
             f"{' and '.join(came)}."
         )
 
 
-def _positions(column):
+def _positions(column, who):
     """Rows as integers, none twice."""
     rows = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = ~(rows < _MOST_ROWS) | (rows < 0) | (rows != np.floor(rows))
     if bad.any():
         raise ParameterError(
-            "apply_decisions: `row` must hold positions 0, 1, 2 and so on; got "
+            f"{who}: `row` must hold positions 0, 1, 2 and so on; got "
             f"{_some(column[bad].tolist())}."
         )
     rows = rows.astype(np.intp)
     values, counts = np.unique(rows, return_counts=True)
     if (counts > 1).any():
         raise ParameterError(
-            "apply_decisions: there must be one decision for a row; rows "
+            f"{who}: there must be one decision for a row; rows "
             f"{_some(values[counts > 1])} have more."
         )
     return rows
 
 
-def _actions(column, rows, order):
+def _actions(column, rows, order, who):
     actions = np.array([str(a).strip().lower() for a in column], dtype=object)[order]
     bad = ~np.isin(actions.astype(str), DECISIONS)
     if bad.any():
         raise ParameterError(
-            f"apply_decisions: `decision` must be {', '.join(DECISIONS)}; got "
+            f"{who}: `decision` must be {', '.join(DECISIONS)}; got "
             f"{actions[bad][0]!r} in row {rows[bad][0]}."
         )
     return actions
 
 
-def _check_new_labels(rows, actions, new_labels):
+def _check_new_labels(rows, actions, new_labels, who):
     lacking = [
         int(row)
         for row, action, new in zip(rows, actions, new_labels, strict=True)
-        if action == "relabel" and (_is_missing(new) or new == "")
+        if action == "relabel" and _is_blank(new)
     ]
     if lacking:
         raise ParameterError(
-            "apply_decisions: a row to relabel needs a class in `new_label`; rows "
+            f"{who}: a row to relabel needs a class in `new_label`; rows "
             f"{_some(lacking)} have none."
         )
 
 
-def _one_version(table):
+def _one_version(table, who):
     """Return the version in the table; all rows must agree on it."""
     if "dataset_version" not in table.columns:
         return None
-    versions = {str(v) for v in table["dataset_version"] if not _is_missing(v)} - {""}
+    versions = {str(v) for v in table["dataset_version"] if not _is_blank(v)}
     if len(versions) > 1:
         raise ValidationError(
-            "apply_decisions: all decisions must be about one version of the dataset; "
+            f"{who}: all decisions must be about one version of the dataset; "
             f"`dataset_version` holds {len(versions)}: {_some(sorted(versions))}."
         )
     return versions.pop() if versions else None
 
 
-def _is_missing(value):
-    return value is None or value is pd.NA or value != value
+def _is_blank(value):
+    return value is None or value is pd.NA or value != value or value == ""
 
 
 def _text(value):

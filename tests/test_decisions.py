@@ -108,3 +108,38 @@ def test_the_order_of_decisions_does_not_matter(choices, random):
         if choice != "prune"
     ]
     assert list(zip(one[0][:, 0], one[1], strict=True))[: len(want)] == want
+
+
+@pytest.mark.parametrize("new", [2.0, 2, "2", "2.0", np.float32(2)])
+def test_whole_numbers_are_labels_however_they_are_written(new):
+    """Integers that once stood beside a missing label are floats."""
+    y = np.array([1.0, 2.0, 2.0])
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": [new]})
+    assert apply_decisions_to_arrays([[1]] * 3, y, table)[1].tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", "object"])
+def test_a_series_stays_one(dtype):
+    y = pd.Series(Y, [f"row {i}" for i in range(5)], dtype, name="animal")
+    corrected = apply_decisions_to_arrays(np.zeros((5, 1)), y, TABLE)[1]
+    expected = y.drop(index="row 3")
+    expected.iloc[1] = "dog"
+    pd.testing.assert_series_equal(corrected, expected)
+
+
+def test_nullable_integers_stay_so():
+    y = pd.Series([1, 2, None], dtype="Int64")
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": [2]})
+    corrected = apply_decisions_to_arrays([[1]] * 3, y, table)[1]
+    pd.testing.assert_series_equal(corrected, pd.Series([2, 2, None], dtype="Int64"))
+
+
+@pytest.mark.parametrize("blank", ["", None, np.nan, pd.NA])
+def test_a_blank_given_label_guards_nothing(blank):
+    decisions = TABLE.assign(given_label=["cat", blank, "cat"])
+    assert apply_decisions_to_arrays([[1]] * 5, Y, decisions)[1][1] == "dog"
+
+
+def test_messages_name_the_function_that_was_called():
+    with pytest.raises(ValidationError, match=r"^apply_decisions_to_arrays: "):
+        apply_decisions_to_arrays([[1]] * 5, Y, TABLE.assign(note=""))

@@ -73,16 +73,17 @@ def apply_decisions(dataset, decisions, branch, *, labels=None):
     >>> dataset.branches["reviewed"]["labels"], dataset["labels"]
     (array([0, 0]), array([0, 1, 1]))
     """
-    decisions = read_decisions(decisions)
+    who = "hub.apply_decisions"
+    decisions = read_decisions(decisions, who)
     store = writing_store(dataset)
     name = labels or getattr(dataset, "labels", None) or "labels"
     check_has_columns(store, [name])
     judged = decisions.dataset_version or _version_of(dataset) or str(store.version)
     info = store.columns[name]
-    check_rows(decisions, store.n_rows, who="hub.apply_decisions")
+    check_rows(decisions, store.n_rows, who)
     given = TensorReader(store, name, as_labels=True).read(np.arange(store.n_rows))
     _check_judged(store, judged, given, info.class_names)
-    options = {"class_names": info.class_names, "who": "hub.apply_decisions"}
+    options = {"class_names": info.class_names, "who": who}
     check_given_labels(decisions, given, **options)
     codes = codes_of_new_labels(decisions, given, **options)
     record = _record(decisions, codes, judged, store)
