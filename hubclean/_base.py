@@ -34,6 +34,8 @@ from hubclean._label_issues import (
     judge_margins,
     labels_like,
     make_table,
+    warn_few_left,
+    warn_unused,
 )
 from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
@@ -53,25 +55,6 @@ from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 # What a table of JSON values may hold as it is; other values are told by their repr.
 _PLAIN = (str, int, float, bool, type(None))
 _REPR_LENGTH = 200
-# A class of at most so many rows may well lose all of them but one.
-_FEW_ROWS = 5
-
-
-def _warn_few_left(given, correction):
-    """Warn where nearly all rows of a class seem wrong: perhaps the model is."""
-    before = np.bincount(given.codes)
-    after = np.bincount(correction.labels, minlength=len(before))
-    emptied = given.classes[(after <= 1) & (before > _FEW_ROWS)]
-    if len(emptied):
-        warnings.warn(
-            f"{given.by}: nearly all labels of {len(emptied)} of {len(before)} classes "
-            f"seem wrong, of {emptied.tolist()[0]!r} for example; "
-            f"{len(np.unique(correction.kept))} of {len(given.codes)} rows are left. "
-            "That says more about the estimator, or `threshold`, than about the "
-            "labels: train it longer, or try another.",
-            LabelQualityWarning,
-            stacklevel=4,
-        )
 
 
 class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
@@ -160,6 +143,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         )
         if hasattr(kind, "gives_margins"):
             self._check_parameters_of_margins()
+        rule = self.filter_by, self.threshold, self.frac_noise
+        warn_unused(*rule, by=given.by, stacklevel=4)
         evidence = kind.collect(given, generator)
         if evidence.judged is not None and not evidence.judged.any():
             raise LabelsError(
@@ -209,8 +194,8 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         if share or self.correction in ("relabel", "soft_labels"):
             raise ParameterError(
                 f"{by}: evidence='dynamics' finds wrong labels but "
-                "not the right ones; `correction` must be 'prune' or 'weight', or "
-                f"prune_fraction 1. Got correction={self.correction!r} and "
+                "not the right ones; `correction` must be 'prune', 'weight' or 'auto', "
+                f"or prune_fraction 1. Got correction={self.correction!r} and "
                 f"prune_fraction={self.prune_fraction}."
             )
 
@@ -302,7 +287,16 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         correction = correct(
             found, self.correction, self.prune_fraction, weighted=weighted
         )
-        _warn_few_left(given, correction)
+        warn_few_left(
+            given.codes,
+            given.classes,
+            correction.kept,
+            correction.labels,
+            advice="about the estimator, or `threshold`, than about the labels: train "
+            "it longer, or try another",
+            by=given.by,
+            stacklevel=4,
+        )
         return correction
 
     def _classifier(self):

@@ -3,6 +3,7 @@
 It imports inwards only: the array-only files, `_validation` and `exceptions`.
 """
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -25,7 +26,7 @@ from hubclean._validation import (
     code_labels,
     encode_labels,
 )
-from hubclean.exceptions import LabelsError, ParameterError
+from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 
 #: Columns of the result table, in order.
 COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
@@ -33,6 +34,10 @@ COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
 RULE_NAMES = ("auto", *FILTERS)
 #: Names that `score_by` may have.
 SCORE_NAMES = ("clean_probability", *SCORES)
+#: Rules that `frac_noise` and `min_examples_per_class` tell how much to flag.
+PRUNING_RULES = ("prune_by_noise_rate", "prune_by_class", "both")
+# A class of at most so many rows may well lose all of them but one.
+_FEW_ROWS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -379,7 +384,8 @@ def find_label_issues(
     pred_probs : array-like of shape (n_samples, n_classes)
         Out-of-sample probabilities; every row sums to 1. May be a memory map.
     classes : array-like of shape (n_classes,), default=None
-        Class of each column. By default the sorted distinct labels; integer labels
+        Class of each column. By default the names of the columns of a data frame,
+        where these are the labels; else the sorted distinct labels. Integer labels
         between 0 and n_classes - 1 are column numbers, so a class may never appear.
     filter_by : str, default="auto"
         Rule that flags rows. ``"auto"`` estimates the probability that each label is
@@ -395,8 +401,9 @@ def find_label_issues(
         Flag the rows with a quality under it, in [0, 1], instead of `filter_by`.
     frac_noise : float, default=1.0
         Share of the estimated issues that the three pruning rules return, in (0, 1].
+        The other rules do not use it.
     min_examples_per_class : int, default=1
-        Rows that the pruning rules leave in every class.
+        Rows that the pruning rules leave in every class; the others do not use it.
     adjust_pred_probs : bool, default=False
         Subtract each class's mean self-confidence before scoring; for
         ``"self_confidence"`` and ``"normalized_margin"``.
@@ -420,6 +427,11 @@ def find_label_issues(
         not sum to 1.
     ParameterError
         If a name is unknown or a number is out of range.
+
+    Warns
+    -----
+    LabelQualityWarning
+        If nearly all labels of a class seem wrong, or the rule does not use a number.
 
     References
     ----------
@@ -463,6 +475,8 @@ def find_label_issues(
         n_classes=None if classes is None else len(classes),
         by=by,
     )
+    if classes is None:
+        classes = _classes_of_columns(pred_probs, given, by)
     classes, codes = _match_columns(given, classes, probs, by)
     linear = ("self_confidence", "normalized_margin")
     if adjust_pred_probs and score_by not in linear:
@@ -470,6 +484,7 @@ def find_label_issues(
             f"{by}: `adjust_pred_probs` must be False for score_by={score_by!r}; got "
             "True. Choose another score."
         )
+    warn_unused(filter_by, threshold, frac_noise, least, by=by, stacklevel=3)
     judgement = judge(
         codes,
         probs,
@@ -480,6 +495,17 @@ def find_label_issues(
         min_examples_per_class=min_examples_per_class,
         adjust_pred_probs=adjust_pred_probs,
         n_jobs=n_jobs,
+    )
+    kept = np.flatnonzero(~judgement.is_label_issue)
+    warn_few_left(
+        codes,
+        classes,
+        kept,
+        codes[kept],
+        advice="about `pred_probs`, or `threshold`, than about the labels: pass those "
+        "of another model, with their columns in the order of `classes`",
+        by=by,
+        stacklevel=3,
     )
     return make_table(
         judgement.is_label_issue,
@@ -504,6 +530,76 @@ def _check_rule(filter_by, score_by, threshold, frac_noise, by):
             f"{by}: `frac_noise` must be in (0, 1], a share of the estimated issues; "
             f"got {frac_noise!r}."
         )
+
+
+def warn_unused(
+    filter_by, threshold, frac_noise, min_examples_per_class=1, *, by, stacklevel
+):
+    """Warn of numbers that only the pruning rules use, where another rule flags."""
+    if threshold is None and filter_by in PRUNING_RULES:
+        return
+    least = min_examples_per_class
+    unused = [f"frac_noise={frac_noise!r}"] if frac_noise != 1 else []
+    unused += [f"min_examples_per_class={least!r}"] if least != 1 else []
+    if unused:
+        rule = f"filter_by={filter_by!r}" if threshold is None else "`threshold`"
+        warnings.warn(
+            f"{by}: {rule} does not use {' and '.join(unused)}. Leave it out, or "
+            f"choose one of the rules {', '.join(PRUNING_RULES)}.",
+            LabelQualityWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_few_left(codes, classes, kept, labels, *, advice, by, stacklevel):
+    """Warn where nearly all rows of a class seem wrong: perhaps the model is.
+
+    Parameters
+    ----------
+    codes : ndarray of int, shape (n_samples,)
+        Given labels.
+    classes : ndarray of shape (n_classes,)
+        Class of each code.
+    kept : ndarray of int
+        Rows that are left, some perhaps several times.
+    labels : ndarray of int, shape (len(kept),)
+        Their codes, corrected.
+    advice : str
+        What that says more about than about the labels, and what to do.
+    by : str
+        Named in the message.
+    stacklevel : int
+        Of the warning.
+    """
+    before = np.bincount(codes, minlength=len(classes))
+    after = np.bincount(labels, minlength=len(classes))
+    emptied = classes[(after <= 1) & (before > _FEW_ROWS)]
+    if len(emptied):
+        warnings.warn(
+            f"{by}: nearly all labels of {len(emptied)} of {np.sum(before > 0)} "
+            f"classes seem wrong, of {emptied.tolist()[0]!r} for example; "
+            f"{len(np.unique(kept))} of {len(codes)} rows are left. "
+            f"That says more {advice}.",
+            LabelQualityWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _classes_of_columns(pred_probs, given, by):
+    """Names of a data frame's columns in the type of the labels, if they are these."""
+    names = getattr(pred_probs, "columns", None)
+    if names is None or isinstance(names, pd.RangeIndex):
+        return None
+    names = list(names)
+    own = {label: label for label in given.tolist()}
+    if own.keys() <= set(names):
+        return [own.get(name, name) for name in names]
+    written = {str(label): label for label in own}
+    if written.keys() == set(map(str, names)):
+        return [written[str(name)] for name in names]
+    if own.keys() & {name for name in names if isinstance(name, str)}:
+        code_labels(given, np.array(names, dtype=object), by=by, name="pred_probs")
+    return None
 
 
 def _match_columns(given, classes, probs, by):

@@ -393,7 +393,7 @@ def check_classifier(estimator, *, by):
             f"{estimator.__name__}. Pass {estimator.__name__}()."
         )
     for method in ("get_params", "fit", "predict_proba"):
-        if not hasattr(estimator, method):
+        if not hasattr(estimator, method) and not _default_decides(estimator, method):
             raise EstimatorError(
                 f"{by}: `estimator` must be a classifier with `predict_proba`; got "
                 f"{estimator!r}, which has no `{method}`. Use a classifier that gives "
@@ -401,6 +401,20 @@ def check_classifier(estimator, *, by):
                 "sklearn.calibration.CalibratedClassifierCV."
             )
     return estimator
+
+
+def _default_decides(estimator, method):
+    """Whether a method is that of an estimator which ``fit`` makes in place of None.
+
+    scikit-learn's stacking has one, and lacks its methods until it is fitted.
+    """
+    try:
+        getattr(estimator, method)
+    except AttributeError as error:
+        while error.__cause__ is not None:
+            error = error.__cause__
+        return getattr(error, "name", "") == method and error.obj is None
+    return False
 
 
 def check_groups(groups, n_samples, *, by):

@@ -11,7 +11,7 @@ import pytest
 import sklearn
 from scipy import sparse
 from sklearn.base import clone, is_classifier
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
@@ -33,7 +33,7 @@ from sklearn.tree import DecisionTreeClassifier
 from hubclean import HubLabelCleaner, LabelCleaningSampler, find_label_issues
 from hubclean._confident_learning import FILTERS
 from hubclean._label_quality import SCORES
-from hubclean.exceptions import LabelQualityWarning
+from hubclean.exceptions import EstimatorError, LabelQualityWarning
 from tests.conftest import plant_errors
 
 COLUMNS = ["is_label_issue", "label_quality", "predicted_labels"]
@@ -110,6 +110,8 @@ def test_frac_noise_flags_a_share(small):
     half = fitted(X, given, **rule, frac_noise=0.5).label_issues_["is_label_issue"]
     assert 0.3 < half.sum() / every.sum() < 0.7
     assert (every | ~half).all()
+    with pytest.warns(LabelQualityWarning, match="'auto' does not use frac_noise"):
+        fitted(X, given, frac_noise=0.5)
 
 
 def test_learned_attributes(small):
@@ -613,3 +615,16 @@ def test_estimators_without_probabilities_are_refused_before_training(small):
     X, given, _, _ = small
     with pytest.raises(ValueError, match=r"no `predict_proba`. Use a classifier that"):
         HubLabelCleaner(SVC()).fit(X, given)
+
+
+@pytest.mark.parametrize("wrap", [clone, make_pipeline])
+def test_a_default_estimator_that_fit_makes_gives_the_probabilities(small, wrap):
+    """Stacking whose last estimator is left at None has no `predict_proba` before."""
+    X, given, _, _ = small
+    stacking = StackingClassifier([("bayes", GaussianNB())])
+    assert not hasattr(stacking, "predict_proba")
+    cleaner = HubLabelCleaner(wrap(stacking), random_state=0).fit(X, given)
+    assert cleaner.predict_proba(X).shape == (400, 3)
+    other = stacking.set_params(final_estimator=SVC())
+    with pytest.raises(EstimatorError, match="no `predict_proba`"):
+        HubLabelCleaner(wrap(other)).fit(X, given)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from hubclean import find_label_issues
+from hubclean.exceptions import LabelQualityWarning, LabelsError
 
 LABELS = [0, 0, 1, 1, 1]
 PROBS = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
@@ -44,7 +45,8 @@ def test_a_dtype_without_room_for_a_predicted_class():
     many[:, 199] += 0.5 - 0.5 / 199
     many /= many.sum(axis=1, keepdims=True)
     small = pd.Series([0, 1] * 300, dtype="Int8")
-    found = find_label_issues(small, many, filter_by="predicted_neq_given")
+    with pytest.warns(LabelQualityWarning, match="0 of 600 rows are left"):
+        found = find_label_issues(small, many, filter_by="predicted_neq_given")
     assert found["predicted_labels"].eq(199).all()
 
 
@@ -85,3 +87,59 @@ def test_small_integers_do_not_wrap():
     small = find_label_issues(labels.astype(np.uint8), probs)
     large = find_label_issues(labels, probs)
     assert (small["predicted_labels"] == large["predicted_labels"]).all()
+
+
+def named_columns(names):
+    return pd.DataFrame(PROBS[:, ::-1], columns=names)
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (["low", "high"], ["high", "low"]),
+        ([0, 1], [1, 0]),
+        ([0, 1], ["1", "0"]),
+        ([5.0, 7.0], [7, 5]),
+        ([False, True], ["True", "False"]),
+    ],
+)
+def test_columns_named_like_the_classes_are_these(names, columns):
+    labels = pd.Series(names)[LABELS].to_numpy()
+    table = find_label_issues(labels, named_columns(columns))
+    expected = find_label_issues(labels, PROBS, classes=names)
+    pd.testing.assert_frame_equal(table, expected)
+    assert table["predicted_labels"].dtype == pd.Series(names).dtype
+
+
+@pytest.mark.parametrize("columns", [["p0", "p1"], range(2), [3, 4]])
+def test_columns_of_other_names_are_in_the_order_of_the_classes(columns):
+    labels = np.array(["b", "a"])[LABELS]
+    table = find_label_issues(labels, named_columns(columns))
+    pd.testing.assert_frame_equal(table, find_label_issues(labels, PROBS[:, ::-1]))
+
+
+def test_a_class_that_no_column_is_named_after():
+    labels = np.array(["a", "b"])[LABELS]
+    with pytest.raises(LabelsError, match=r"in `pred_probs`; got 'b' in row 2\. Known"):
+        find_label_issues(labels, named_columns(["a", "c"]))
+
+
+def test_a_warning_where_the_model_can_tell_nothing():
+    labels = np.random.default_rng(0).integers(4, size=400)
+    with pytest.warns(LabelQualityWarning, match="nearly all labels of 3 of 4 classes"):
+        find_label_issues(labels, np.full((400, 4), 0.25))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"frac_noise": 0.5}, r"'auto' does not use frac_noise=0\.5\. Leave"),
+        (
+            {"filter_by": "both", "threshold": 0.5, "min_examples_per_class": 2},
+            "`threshold` does not use min_examples_per_class=2",
+        ),
+    ],
+)
+def test_numbers_that_the_rule_does_not_use(options, said):
+    with pytest.warns(LabelQualityWarning, match=said):
+        find_label_issues(LABELS, PROBS, **options)
