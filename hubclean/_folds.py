@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
+from hubclean._compat import _routing_enabled
 from hubclean._hooks import epochs_to_average, offers
 from hubclean._progress import (
     advance,
@@ -192,20 +193,60 @@ def fit_and_predict(model, X, y, X_test, average_epochs, params):
     probs : ndarray of float, shape (n_test, n_classes)
         Columns in the order of ``model.classes_``.
     """
-    if offers(model, "evaluate") and offers(model, "average_epochs"):
+    several = averages(model, average_epochs)
+    if isinstance(model, Pipeline) and several:
+        if not (params and _routing_enabled()):
+            return _fit_pipeline(model, X, y, X_test, average_epochs, params)
+        several = False  # the pipeline hands metadata on
+    if not several:
+        return np.asarray(model.fit(X, y, **params).predict_proba(X_test))
+    if _evaluates(model):
         if average_epochs != "auto":
             model.set_params(average_epochs=average_epochs)
-        if model.get_params(deep=False)["average_epochs"]:
-            model.fit(X, y, evaluate=X_test, **params)
-            return np.asarray(model.evaluated_proba_)
+        model.fit(X, y, evaluate=X_test, **params)
+        return np.asarray(model.evaluated_proba_)
     model.fit(X, y, **params)
-    staged = getattr(model, "staged_predict_proba", None)
-    if average_epochs in ("auto", 0) or staged is None:
-        return np.asarray(model.predict_proba(X_test))
-    n_stages = sum(1 for _ in staged(X_test[:1]))
+    n_stages = sum(1 for _ in model.staged_predict_proba(X_test[:1]))
     first = epochs_to_average(n_stages, average_epochs)
-    stages = (probs for stage, probs in enumerate(staged(X_test)) if stage >= first)
-    return sum(stages) / (n_stages - first)
+    stages = enumerate(model.staged_predict_proba(X_test))
+    return sum(probs for stage, probs in stages if stage >= first) / (n_stages - first)
+
+
+def _fit_pipeline(model, X, y, X_test, average_epochs, params):
+    """`fit_and_predict` of a pipeline whose last step averages epochs or stages."""
+    *front, (name, last) = model.steps
+    own, others = {}, {}
+    for key, value in params.items():
+        mine = key.startswith(f"{name}__")
+        (own if mine else others)[key.removeprefix(f"{name}__")] = value
+    if front:
+        transformers = model[:-1]
+        X = transformers.fit_transform(X, y, **others)
+        X_test = transformers.transform(X_test)
+    return fit_and_predict(last, X, y, X_test, average_epochs, own)
+
+
+def _evaluates(model):
+    """Whether a model predicts other rows while it is trained."""
+    return offers(model, "evaluate") and offers(model, "average_epochs")
+
+
+def averages(model, average_epochs):
+    """Whether a model is asked for the mean of several epochs or stages, and has it.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import AdaBoostClassifier
+    >>> averages(AdaBoostClassifier(), 0.5), averages(AdaBoostClassifier(), "auto")
+    (True, False)
+    """
+    if isinstance(model, Pipeline):
+        return averages(model[-1], average_epochs)
+    if _evaluates(model):
+        own = average_epochs == "auto"
+        return bool(model.average_epochs if own else average_epochs)
+    staged = hasattr(model, "staged_predict_proba")
+    return staged and average_epochs not in ("auto", 0)
 
 
 def run_folds(tasks, *, n_jobs=None, verbose=0, by="run_folds"):

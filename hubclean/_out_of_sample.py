@@ -313,15 +313,21 @@ def _how_to_go_on(n_done, tasks, by):
     )
 
 
-def warn_unjudged(judged, codes, classes, by):
+def warn_unjudged(
+    judged,
+    codes,
+    classes,
+    by,
+    why="cannot be judged out of sample (no other row of their class was there to "
+    "train on, or no fold tested them)",
+):
     """Say how many rows are reported unjudged, and of which classes."""
     if judged.all():
         return
     rows = np.flatnonzero(~judged)
     names = ", ".join(map(repr, classes[np.unique(codes[rows])][:5].tolist()))
     warnings.warn(
-        f"{by}: {len(rows)} of {len(judged)} rows cannot be judged out of sample (no "
-        f"other row of their class was there to train on, or no fold tested them): "
+        f"{by}: {len(rows)} of {len(judged)} rows {why}: "
         f"row {rows[0]} first, classes {names}. Their `label_quality` is NaN.",
         LabelQualityWarning,
         stacklevel=4,

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
-from hubclean._folds import count_epochs, draw_seed, seed_estimator
+from hubclean._folds import averages, count_epochs, draw_seed, seed_estimator
 from hubclean._hooks import offers
 from hubclean._leave_one_out import (
     neighbour_pred_probs,
@@ -89,7 +89,8 @@ class CrossValidation(BaseEstimator):
         Share of the last epochs of each training (stages of a boosting model) whose
         probabilities are averaged, in [0, 1]; 0 is the trained model alone.
         ``"auto"`` leaves it to the adapter of a PyTorch or Keras model, by its
-        parameter `average_epochs`, and takes other models as trained.
+        parameter `average_epochs`, and takes other models as trained. In a Pipeline
+        the last step counts.
 
     References
     ----------
@@ -122,6 +123,12 @@ class CrossValidation(BaseEstimator):
         """Check what can be checked before anything is trained."""
         check_parameters(self)
         classifier, by = _own(self.estimator, given), given.by
+        share = self.average_epochs
+        if share not in ("auto", 0) and not averages(classifier, share):
+            raise ParameterError(
+                f"{by}: `average_epochs` must be 'auto' or 0 for a model without "
+                f"epochs or stages; got {share!r} and {classifier!r}."
+            )
         check_fit_weights(given.fit_params, classifier, len(given.codes), by=by)
         if self.n_repeats > 1 and not isinstance(given.cv, Integral):
             raise ParameterError(
@@ -345,7 +352,10 @@ class TrainingDynamics(BaseEstimator):
         margins = np.asarray(model.margins_, dtype=np.float64)
         if hasattr(model, "training_proba_"):
             margins = profiled_margins(given.codes, model.training_proba_, margins)
-        return OutOfSample(None, ~np.isnan(margins), margins)
+        judged = ~np.isnan(margins)
+        why = "have no margin, as they were held out for validation and not trained on"
+        warn_unjudged(judged, given.codes, given.classes, given.by, why)
+        return OutOfSample(None, judged, margins)
 
 
 class Average(BaseEstimator):

@@ -11,6 +11,8 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import hubclean.evidence
@@ -173,6 +175,43 @@ def test_adapters_average_their_epochs(small, inside, evidence, first):
         Epochs(inside), evidence=CrossValidation(average_epochs=evidence)
     ).fit(X, given)
     assert set(cleaner.pred_probs_[:, 0]) == {first}
+
+
+def test_epochs_and_stages_of_the_last_step_of_a_pipeline_are_averaged(small):
+    X, given, _, _ = small
+    evidence = CrossValidation(average_epochs=0.5)
+
+    def probs(estimator, **fit_params):
+        cleaner = HubLabelCleaner(estimator, evidence=evidence, random_state=0)
+        return cleaner.fit(X, given, **fit_params).pred_probs_
+
+    boosting = GradientBoostingClassifier(n_estimators=8, random_state=0)
+    inside = make_pipeline(make_pipeline(boosting))
+    np.testing.assert_array_equal(probs(inside), probs(boosting))
+    weights = {"sample_weight": np.linspace(0, 2, 400)}
+    scaled = make_pipeline(StandardScaler(), boosting)
+    to_both = {
+        "gradientboostingclassifier__sample_weight": weights["sample_weight"],
+        "standardscaler__sample_weight": np.ones(400),
+    }
+    found, expected = probs(scaled, **to_both), probs(boosting, **weights)
+    assert np.mean(np.abs(found - expected)) < 0.01  # thresholds are cut elsewhere
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
+def test_adapters_in_a_pipeline_average_their_epochs(small):
+    X, given, _, _ = small
+    estimator = make_pipeline(StandardScaler(), Epochs(0.5))
+    assert set(HubLabelCleaner(estimator).fit(X, given).pred_probs_[:, 0]) == {0.2}
+
+
+def test_a_share_of_epochs_needs_epochs(small):
+    X, given, _, _ = small
+    evidence = CrossValidation(make_pipeline(GaussianNB()), average_epochs=0.5)
+    with pytest.raises(
+        ParameterError, match=r"must be 'auto' or 0 for a model without"
+    ):
+        HubLabelCleaner(evidence=evidence).fit(X, given)
 
 
 @pytest.mark.parametrize("method", ["ridge", "neighbors"])
@@ -372,6 +411,19 @@ def test_dynamics_says_what_it_cannot_do(small, network):
     for name, other in (("filter_by", "both"), ("score_by", "self_confidence")):
         with pytest.raises(ParameterError, match=f"`{name}` is for probabilities"):
             HubLabelCleaner(network, evidence="dynamics", **{name: other}).fit(X, given)
+
+
+def test_rows_held_out_for_validation_have_no_margin(small):
+    from skorch.dataset import ValidSplit
+
+    from hubclean import skorch
+
+    X, given, _, _ = small
+    network = skorch(epochs=3, train_split=ValidSplit(5))
+    cleaner = HubLabelCleaner(network, evidence="dynamics", random_state=0)
+    with pytest.warns(LabelQualityWarning, match="80 of 400 rows have no margin, as"):
+        cleaner.fit(X.astype(np.float32), given)
+    assert cleaner.label_issues_["label_quality"].isna().sum() == 80
 
 
 # ------------------------------------------------------------------------- groups
