@@ -30,6 +30,10 @@ LOWEST_LOGIT = -60.0
 _LOG_SLOPE = (-6.0, np.log(8.0))
 # Wide: a first step may be long, and its exponential must be finite.
 _LOG_NEAR_SLOPE = (-20.0, 20.0)
+# Probabilities at a time: what is made of them is not fetched from memory again.
+_BLOCK = 1 << 18
+# Of more classes the counts of all pairs are dear, and the rates alike need their sum.
+_MOST_COUNTED = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +239,9 @@ class _Fit:
         self.labels = np.asarray(labels)
         self.given = np.eye(self.n_classes)[self.labels]
         self.off = ~np.eye(self.n_classes, dtype=bool)
+        size = max(_BLOCK // self.n_classes, 1)
+        starts = range(0, self.n_rows, size)
+        self.blocks = [slice(start, start + size) for start in starts]
         alike = kind == "uniform" and self.n_classes == 2
         self.bias_prior = _BIAS_PRIOR_OF_TWO if alike else _BIAS_PRIOR
         n_noise = {"uniform": 1, "pairs": 1 + self.n_classes**2, "runner_up": 3}[kind]
@@ -290,10 +297,31 @@ class _Fit:
         """Objective per row and its gradient."""
         slope, bias = np.exp(parameters[0]), parameters[1 : self.noise.start]
         noise = parameters[self.noise]
-        scores = slope * self.logits + bias
-        log_true = log_softmax(scores, axis=1)
+        rates = self.rates(noise)
+        value, by_slope, by_bias, by_noise = self._unlikelihood(
+            self.blocks[0], slope, bias, noise, rates
+        )
+        for block in self.blocks[1:]:
+            more = self._unlikelihood(block, slope, bias, noise, rates)
+            value += more[0]
+            by_slope += more[1]
+            by_bias += more[2]
+            by_noise += more[3]
+        prior, prior_by_noise = self._prior(noise)
+        value += prior + 0.5 * self.bias_prior * self.n_rows * (bias**2).sum()
+        by_noise += prior_by_noise
+        by_bias += self.bias_prior * self.n_rows * bias
+        value += _SLOPE_PRIOR * parameters[0] ** 2
+        by_slope = slope * by_slope + 2 * _SLOPE_PRIOR * parameters[0]
+        gradient = np.r_[by_slope, by_bias, by_noise]
+        return value / self.n_rows, gradient / self.n_rows
+
+    def _unlikelihood(self, block, slope, bias, noise, rates):
+        """Log loss and entropy of some rows, and their gradient."""
+        logits = self.logits[block]
+        log_true = log_softmax(slope * logits + bias, axis=1)
         true = np.exp(log_true)
-        flow, finish = self._flow(noise, true)
+        flow, finish = self._flow(block, noise, rates, true)
         joint = true * flow
         given = np.maximum(joint.sum(axis=1), 1e-300)
         entropy = -(true * log_true).sum(axis=1)
@@ -301,53 +329,64 @@ class _Fit:
         posterior = joint / given[:, None]
         by_score = true - posterior
         by_score -= self.sharpness * true * (log_true + entropy[:, None])
-        by_noise, by_true, prior = finish(posterior, true / given[:, None])
+        by_noise, by_true = finish(posterior, true / given[:, None])
         if by_true is not None:
             by_score += true * (by_true - (true * by_true).sum(axis=1, keepdims=True))
-        value += prior + 0.5 * self.bias_prior * self.n_rows * (bias**2).sum()
-        by_bias = by_score.sum(axis=0) + self.bias_prior * self.n_rows * bias
-        value += _SLOPE_PRIOR * parameters[0] ** 2
-        by_slope = slope * (by_score * self.logits).sum()
-        by_slope += 2 * _SLOPE_PRIOR * parameters[0]
-        gradient = np.r_[by_slope, by_bias, by_noise]
-        return value / self.n_rows, gradient / self.n_rows
+        return value, (by_score * logits).sum(), by_score.sum(axis=0), by_noise
 
-    def _flow(self, noise, true):
+    def _prior(self, noise):
+        """Of the parameters of the noise, and its gradient."""
+        if self.kind == "runner_up":
+            # Beta(2, 2) on the share, a log-normal around 1 on the slope.
+            clear, share = 0.5 * expit(noise[0]), expit(noise[1])
+            value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
+            value += 2 * noise[2] ** 2
+            value -= _WRONG_PRIOR * np.log(max(clear, _LEAST_SHARE))
+            by_noise = -_WRONG_PRIOR * expit(-noise[0]), 2 * share - 1, 4 * noise[2]
+            return value, np.array(by_noise)
+        if self.kind == "uniform":
+            kept = self.rates(noise)[0, 0]
+            value = -_WRONG_PRIOR * np.log(max(1 - kept, _LEAST_SHARE))
+            return value, np.array([-_WRONG_PRIOR * kept])
+        # A gamma prior of mean 1 on the factor of every pair.
+        pairs = self._pairs(noise)
+        value = -PAIR_PRIOR * (pairs - np.exp(pairs))[self.off].sum()
+        by_pair = -PAIR_PRIOR * np.where(self.off, 1 - np.exp(pairs), 0.0)
+        return value, np.r_[0.0, by_pair.ravel()]
+
+    def _flow(self, block, noise, rates, true):
         """P(given label of the row | true class), and its part of the gradient."""
         if self.kind == "runner_up":
-            return self._flow_by_resemblance(noise, true)
-        rates = self.rates(noise)
-        flow = rates[self.labels]
+            return self._flow_by_resemblance(block, noise, true)
+        labels = self.labels[block]
+        flow = rates[labels]
 
         def finish(posterior, _):
-            counts = self.given.T @ posterior
+            if self.n_classes > _MOST_COUNTED and self.kind == "uniform":
+                stayed = posterior[np.arange(len(labels)), labels].sum()
+                return np.array([stayed - len(labels) * rates[0, 0]]), None
+            counts = self.given[block].T @ posterior
             by_odds = np.where(self.off, rates * counts.sum(axis=0) - counts, 0.0)
-            if self.kind == "uniform":
-                kept = rates[0, 0]
-                prior = -_WRONG_PRIOR * np.log(max(1 - kept, _LEAST_SHARE))
-                return np.r_[by_odds.sum() - _WRONG_PRIOR * kept], None, prior
-            pairs = self._pairs(noise)
-            # A gamma prior of mean 1 on the factor of every pair.
-            value = -PAIR_PRIOR * (pairs - np.exp(pairs))[self.off].sum()
-            by_pair = by_odds - PAIR_PRIOR * np.where(self.off, 1 - np.exp(pairs), 0.0)
-            return np.r_[by_odds.sum(), by_pair.ravel()], None, value
+            every = [by_odds.sum()]
+            return np.r_[every, by_odds.ravel() if self.kind == "pairs" else []], None
 
         return flow, finish
 
-    def _flow_by_resemblance(self, noise, true):
+    def _flow_by_resemblance(self, block, noise, true):
         """As `_flow`; part of the wrong labels go to classes the row resembles."""
         share, slope = expit(noise[1]), np.exp(noise[2])
-        near, by_slope = _resemblance(self.logits, self.labels, slope)
+        stay = self.given[block]
+        near, by_slope = _resemblance(self.logits[block], self.labels[block], slope)
         margin, first, second = _margins(true)
         clear = 0.5 * expit(noise[0])
         wrong = _wrong_rate(clear, margin)[:, None]
-        apart = self.given == 0
+        apart = stay == 0
         alike = np.where(apart, 1 / (self.n_classes - 1), 0.0)
         mixed = (1 - share) * alike + share * near
-        flow = wrong * mixed + (1 - wrong) * self.given
+        flow = wrong * mixed + (1 - wrong) * stay
 
         def finish(_, weight):
-            by_wrong = -(weight * (mixed - self.given)).sum(axis=1)
+            by_wrong = -(weight * (mixed - stay)).sum(axis=1)
             by_share = -(weight * wrong * (near - alike)).sum()
             by_near = -(weight * wrong * share * by_slope).sum()
             # What the rate of a row gains with the common rate, and with its margin.
@@ -356,18 +395,10 @@ class _Fit:
             by_clear = (by_wrong * left).sum() * expit(noise[0])
             by_margin = -by_wrong * left * np.logaddexp(0, noise[0]) / TEMPERATURE
             by_true = np.zeros_like(true)
-            rows = np.arange(self.n_rows)
+            rows = np.arange(len(true))
             by_true[rows, first], by_true[rows, second] = by_margin, -by_margin
-            # Beta(2, 2) on the share, a log-normal around 1 on the slope.
-            value = np.logaddexp(0, noise[1]) + np.logaddexp(0, -noise[1])
-            value += 2 * noise[2] ** 2
-            value -= _WRONG_PRIOR * np.log(max(clear, _LEAST_SHARE))
-            by_noise = [
-                by_clear - _WRONG_PRIOR * expit(-noise[0]),
-                by_share * share * (1 - share) - (1 - 2 * share),
-                by_near * slope + 4 * noise[2],
-            ]
-            return np.array(by_noise), by_true, value
+            by_noise = by_clear, by_share * share * (1 - share), by_near * slope
+            return np.array(by_noise), by_true
 
         return flow, finish
 
@@ -378,15 +409,16 @@ class _Fit:
         resemblance = (0.0, 1.0)
         if self.kind == "runner_up":
             resemblance = (float(expit(noise[1])), float(np.exp(noise[2])))
-        true = softmax(slope * self.logits + bias, axis=1)
-        log_loss = -np.log(
-            (true * self._flow(noise, true)[0]).sum(axis=1) + 1e-300
-        ).mean()
+        rates, given = self.rates(noise), []
+        for block in self.blocks:
+            true = softmax(slope * self.logits[block] + bias, axis=1)
+            given.append((true * self._flow(block, noise, rates, true)[0]).sum(axis=1))
+        log_loss = -np.log(np.concatenate(given) + 1e-300).mean()
         return NoiseModel(
             kind=self.kind,
             slope=float(slope),
             bias=bias.copy(),
-            rates=self.rates(noise),
+            rates=rates,
             resemblance=resemblance,
             objective=float(objective),
             log_loss=float(log_loss),

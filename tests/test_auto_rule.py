@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
+import hubclean._noise_model
 from hubclean import HubLabelCleaner, find_label_issues
 from hubclean._auto_rule import (
     best_expected_f1_cut,
@@ -60,6 +61,22 @@ def test_gradient_of_the_loss(kind, sharpness):
     numeric = [(fit.loss(at + s)[0] - fit.loss(at - s)[0]) / 2e-6 for s in steps]
     np.testing.assert_allclose(fit.loss(at)[1], numeric, atol=1e-7)
     assert np.abs(numeric).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["uniform", "pairs", "runner_up"])
+@pytest.mark.parametrize("many", [3, 50])
+def test_many_numbers_are_fitted_to_in_blocks(kind, many, monkeypatch):
+    true, probs = draw(500, 4, 0)
+    labels, _ = symmetric_noise(true, 0.2, random_state=0)
+    logits = logits_of(probs)
+    at_once = fit_noise_model(labels, logits, kind)
+    monkeypatch.setattr(hubclean._noise_model, "_BLOCK", 130)
+    monkeypatch.setattr(hubclean._noise_model, "_MOST_COUNTED", many)
+    assert len(_Fit(labels, logits, kind, 0.1).blocks) == 16  # of 32 rows, the last 20
+    blockwise = fit_noise_model(labels, logits, kind)
+    assert blockwise.objective == pytest.approx(at_once.objective, rel=1e-9)
+    assert blockwise.log_loss == pytest.approx(at_once.log_loss, rel=1e-4)
+    np.testing.assert_allclose(blockwise.rates, at_once.rates, atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
