@@ -134,7 +134,7 @@ class HubLabelCleaner(
     evidence : str, object of `hubclean.evidence`, classifier or list, default="cv"
         Where the out-of-sample probabilities come from: ``"cv"``, cross-validation of
         `estimator`; ``"dynamics"``, the margins of one training of a PyTorch or Keras
-        model; ``"leave_one_out"``, exact leave-one-out predictions for features
+        model; ``"leave_one_out"``, leave-one-out predictions for features
         or embeddings, without training `estimator` for it; ``"auto"``, ``"cv"`` and,
         for a table of numbers, ``"leave_one_out"`` with it; a list of kinds, or of
         classifiers to cross-validate, is averaged (all but ``"dynamics"``, which comes

@@ -28,8 +28,19 @@ def weight_parameter(estimator):
     if isinstance(estimator, Pipeline):
         name = weight_parameter(estimator[-1])
         return None if name is None else f"{estimator.steps[-1][0]}__{name}"
-    takes = has_fit_parameter(estimator, "sample_weight")
+    takes = has_fit_parameter(estimator, "sample_weight") or _hands_on(estimator)
     return "sample_weight" if takes else None
+
+
+def _hands_on(estimator):
+    """Whether it is one of those that vote or are stacked, which hand on anything."""
+    named = isinstance(getattr(estimator, "estimators", None), list)
+    return named and _takes_anything(estimator.fit) and not _routing_enabled()
+
+
+def _takes_anything(function):
+    parameters = signature(function).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def takes_weights(estimator):
@@ -48,9 +59,11 @@ def takes_weights(estimator):
         return takes_weights(estimator[-1])
     if hasattr(estimator, "takes_sample_weight"):
         return estimator.takes_sample_weight()
-    if not has_fit_parameter(estimator, "sample_weight"):
+    if weight_parameter(estimator) is None:
         return False
-    inside = estimator.get_params(deep=False).values()
+    inside = [*estimator.get_params(deep=False).values()]
+    if _hands_on(estimator):
+        inside += [one for _, one in estimator.estimators]
     # An ensemble hands weights on by that name, which a pipeline does not know.
     return all(
         not isinstance(one, Pipeline) and takes_weights(one)
@@ -120,11 +133,8 @@ def check_fit_weights(fit_params, estimator, n_samples, *, by):
     if "sample_weight" not in fit_params or _routing_enabled():
         return
     own = weight_parameter(estimator)
-    anything = any(
-        parameter.kind is parameter.VAR_KEYWORD
-        for parameter in signature(estimator.fit).parameters.values()
-    )
-    if own == "sample_weight" or (anything and not isinstance(estimator, Pipeline)):
+    anything = not isinstance(estimator, Pipeline) and _takes_anything(estimator.fit)
+    if own == "sample_weight" or anything:
         return
     remedy = f"Pass them as `{own}`." if own else "Leave them out, or use another one."
     raise ParameterError(

@@ -178,7 +178,7 @@ class CrossValidation(BaseEstimator):
 
 
 class LeaveOneOut(BaseEstimator):
-    """Every row is judged by all the others, at the price of about one training.
+    """Every row is judged by all the others, from one factorisation.
 
     For features or embeddings; X is flattened to (n_samples, n_features), so small
     images work as they are. The cleaner's estimator is not trained for it. With
@@ -405,7 +405,7 @@ class Auto(BaseEstimator):
     """Cross-validation, and leave-one-out with it where X is a table of numbers.
 
     Two models that err differently find more together than either alone [1]_: the
-    cleaner's estimator in folds, and a ridge classifier that costs about one training.
+    cleaner's estimator in folds, and a ridge classifier, which takes seconds.
     A table of numbers is a two-dimensional array or data frame without text,
     categories or missing values, of at most 100,000 rows and 100,000,000 numbers;
     sparse matrices, images and lazy columns are left to the estimator.

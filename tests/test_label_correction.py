@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.datasets import make_blobs
-from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.naive_bayes import GaussianNB
@@ -263,6 +263,25 @@ def test_auto_asks_the_estimators_inside_too(small, estimator, takes):
     X, given, true, _ = small
     assert takes_weights(estimator) == takes
     assert final_fit(X, given, "auto", estimator).score(X, true) > 0.8
+
+
+def voting(*inside):
+    estimators = [(f"model {i}", estimator) for i, estimator in enumerate(inside)]
+    return VotingClassifier(estimators, voting="soft")
+
+
+def test_ensembles_that_hand_anything_on_hand_on_weights(small):
+    X, given, _, _ = small
+    alone, voted = (
+        HubLabelCleaner(estimator, correction="weight", random_state=0).fit(X, given)
+        for estimator in (GaussianNB(), voting(GaussianNB()))
+    )
+    np.testing.assert_allclose(voted.predict_proba(X), alone.predict_proba(X))
+    unweighted = HubLabelCleaner(voting(GaussianNB()), random_state=0).fit(X, given)
+    assert not np.allclose(unweighted.predict_proba(X), alone.predict_proba(X))
+    assert not takes_weights(voting(GaussianNB(), KNeighborsClassifier()))
+    with config_context(enable_metadata_routing=True):
+        assert not takes_weights(voting(GaussianNB()))
 
 
 def test_relabelling_where_the_evidence_is_strong(digits):
