@@ -185,6 +185,34 @@ class TestModules:
         for other in others:
             np.testing.assert_allclose(first, other, atol=1e-4)
 
+    @pytest.mark.parametrize("mode", [True, False])
+    def test_outputs_may_be_probabilities_in_one_mode_only(self, table, mode):
+        class InOneMode(Probabilities):
+            def forward(self, x):
+                logits = self.body(x)
+                return logits.softmax(1) if self.training is mode else logits
+
+        X, y = table
+        settings = {"epochs": 8, "record_margins": True}
+        expected = net(module=Probabilities, **settings).fit(X, y)
+        fitted = net(module=InOneMode, **settings).fit(X, y)
+        np.testing.assert_allclose(
+            fitted.predict_proba(X), expected.predict_proba(X), atol=1e-4
+        )
+        np.testing.assert_allclose(fitted.margins_, expected.margins_, atol=1e-3)
+
+    def test_outputs_that_are_others_in_training(self, table):
+        class Wider(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body = linear(4)
+
+            def forward(self, x):
+                return self.body(x) if self.training else self.body(x)[:, :3]
+
+        with pytest.raises(EstimatorError, match=r"\(16, 4\) in training mode"):
+            net(module=Wider).fit(*table)
+
     def test_the_negative_log_likelihood_gets_logarithms(self, table):
         X, y = table
         plain = net(module=linear).fit(X, y)

@@ -37,7 +37,8 @@ def skorch(
         "timm/resnet18", is a model of torchvision or timm with a head for the classes
         of `y`. None is a small network sized from the data: a residual one for
         images, a multilayer perceptron for rows of numbers. Outputs are logits or
-        probabilities, one per class. It gets float32: bytes divided by 255, other
+        probabilities, one per class, told apart in training and evaluation mode each.
+        It gets float32: bytes divided by 255, other
         numbers as they are; a module with convolutions gets images with the channels
         first, grey ones with one channel, another module gets rows as they are stored.
     criterion : torch loss class or instance, or None

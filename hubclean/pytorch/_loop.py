@@ -12,7 +12,7 @@ from hubclean._progress import epoch_done
 from hubclean.exceptions import ParameterError, TrainingError
 from hubclean.pytorch._data import BatchDataset, BatchOrder
 from hubclean.pytorch._devices import give_memory_back
-from hubclean.pytorch._modules import first_output
+from hubclean.pytorch._modules import checked_output, first_output
 from hubclean.pytorch._tensors import prepare
 from hubclean.pytorch._weighted_loss import every_row, gives_every_row, weighted_loss
 
@@ -78,6 +78,10 @@ class TrainingLoop(NeuralNetClassifier):
         codes = codes.to(self.device_, non_blocking=True)
         with self.randomness_:
             output = self.infer(inputs, **fit_params)
+        if self.trains_on_probabilities_ is None:
+            self.trains_on_probabilities_ = checked_output(
+                output, self.module_, len(codes), len(self.classes_)
+            )
         loss = self._training_loss(output, codes, batch)
         if not math.isfinite(loss.item()):
             raise TrainingError(self._no_number(loss.item()))
@@ -165,7 +169,8 @@ class TrainingLoop(NeuralNetClassifier):
     def _logits(self, output):
         """Logits, which are the logarithms of probabilities where those came."""
         output = output.float()
-        if self.gives_probabilities_:
+        training = self.module_.training  # a softmax may be left out of one mode
+        if self.trains_on_probabilities_ if training else self.gives_probabilities_:
             return torch.log(output.clamp_min(torch.finfo(output.dtype).tiny))
         return output
 

@@ -134,7 +134,8 @@ def try_module(module, batch, plan, n_classes):
     Returns
     -------
     gives_probabilities : bool
-        Whether the outputs are probabilities already, and not logits.
+        Whether the outputs are probabilities already, and not logits, in evaluation
+        mode; training may differ.
 
     Raises
     ------
@@ -152,16 +153,41 @@ def try_module(module, batch, plan, n_classes):
             f"{tuple(ready.shape)} and type {ready.dtype}: {exc} Build it for this "
             "shape (images have channels first), or change the rows with `transform`."
         ) from exc
-    output = first_output(output)
+    return checked_output(first_output(output), module, len(batch), n_classes)
+
+
+def checked_output(output, module, n_rows, n_classes):
+    """Whether the outputs of a batch are probabilities; an error if they are too few.
+
+    Parameters
+    ----------
+    output : Tensor
+        What the module gave.
+    module : torch.nn.Module
+        Named in the error.
+    n_rows, n_classes : int
+        Rows of the batch, and classes of `y`.
+
+    Returns
+    -------
+    gives_probabilities : bool
+        Whether they are probabilities already, and not logits.
+
+    Raises
+    ------
+    EstimatorError
+        If there is not one output for each class.
+    """
     if output.ndim != 2 or output.shape[1] != n_classes:
+        mode = "training" if module.training else "evaluation"
         raise EstimatorError(
             f"skorch: `module` {type(module).__name__} must have {n_classes} outputs, "
-            f"one per class of `y`; for {len(batch)} rows it gave the shape "
-            f"{tuple(output.shape)}. Change its last layer to {n_classes} outputs (2 "
-            "for two classes, not 1), or, if these rows lack some classes, name all "
-            "of them with `classes`."
+            f"one per class of `y`; for {n_rows} rows it gave the shape "
+            f"{tuple(output.shape)} in {mode} mode. Change its last layer to "
+            f"{n_classes} outputs (2 for two classes, not 1), or, if these rows lack "
+            "some classes, name all of them with `classes`."
         )
-    return are_probabilities(output)
+    return are_probabilities(output.detach())
 
 
 def are_probabilities(output):
@@ -174,8 +200,6 @@ def are_probabilities(output):
     >>> are_probabilities(torch.tensor([[0.3, 2.0]]))
     False
     """
-    output = output.float()
-    ones = torch.ones(len(output))
-    return bool(
-        (output >= 0).all() and torch.allclose(output.sum(1).cpu(), ones, atol=1e-3)
-    )
+    rounding = 1e-3 if output.dtype == torch.float32 else 2e-2
+    totals = output.float().sum(1)
+    return bool((output >= 0).all() and ((totals - 1).abs() <= rounding).all())

@@ -432,6 +432,7 @@ class TorchClassifier(TrainingLoop):
             if module is None:
                 ready = prepare(self.tried_rows_, self.input_plan_, "cpu")
                 module = default_network(ready, n_classes, self.features is not None)
+            self.trains_on_probabilities_ = None  # told by the first batch
             self.gives_probabilities_ = try_module(
                 module, self.tried_rows_[:2], self.input_plan_, n_classes
             )
