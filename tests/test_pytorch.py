@@ -330,19 +330,43 @@ class TestTraining:
             np.nansum(proba, axis=1), 1 - np.isnan(proba[:, 0]), rtol=1e-5
         )
 
-    def test_the_default_rate_rises_and_falls(self, table):
-        rates = []
-
-        class Noting(torch.optim.AdamW):
-            def step(self, closure=None):
-                rates.append(self.param_groups[0]["lr"])
-                return super().step(closure)
-
-        net(module=linear, optimizer=Noting, schedule="one_cycle", lr=0.1).fit(*table)
-        assert len(rates) == 30
-        assert np.argmax(rates) == 9
+    @pytest.mark.parametrize(
+        ("sizes", "n_steps"),
+        [
+            ({}, 30),
+            ({"batch_size": -1}, 3),
+            ({"iterator_train__batch_size": 8, "batch_size": 256}, 60),
+            ({"iterator_train__batch_size": -1}, 3),
+        ],
+    )
+    def test_the_default_rate_rises_and_falls(self, table, sizes, n_steps):
+        settings = {"optimizer": NotingRates, "schedule": "one_cycle", "lr": 0.1}
+        fitted = net(module=linear, **settings, **sizes).fit(*table)
+        (rates,) = zip(*fitted.optimizer_.rates, strict=True)
+        assert len(rates) == n_steps
+        assert np.argmax(rates) == n_steps // 3 - 1
         assert max(rates) == pytest.approx(0.1)
         assert rates[-1] < 1e-4
+
+    def test_groups_of_parameters_have_peaks_of_their_own(self, table):
+        fitted = net(
+            module=linear,
+            optimizer=NotingRates,
+            schedule="one_cycle",
+            lr=0.1,
+            optimizer__param_groups=[("bias", {"lr": 1e-6})],
+        ).fit(*table)
+        bias, weight = zip(*fitted.optimizer_.rates, strict=True)
+        assert max(bias) == pytest.approx(1e-6)
+        assert max(weight) == pytest.approx(0.1)
+
+    def test_more_training_is_a_cycle_of_its_own(self, table):
+        settings = {"optimizer": NotingRates, "schedule": "one_cycle", "lr": 0.1}
+        fitted = net(module=linear, **settings).fit(*table)
+        fitted.partial_fit(*table)
+        assert max(fitted.optimizer_.rates[30:]) == (pytest.approx(0.1),)
+        fitted.set_params(lr=0.02).partial_fit(*table)
+        assert max(fitted.optimizer_.rates[60:]) == (pytest.approx(0.02),)
 
     def test_warm_start_is_refused(self, table):
         with pytest.raises(ParameterError, match="`warm_start` must be False"):
@@ -441,6 +465,15 @@ class TestTraining:
             net().predict_proba(table[0])
         with pytest.raises(EstimatorError, match="call fit"):
             net().initialize()
+
+
+class NotingRates(torch.optim.AdamW):
+    """Note the learning rates of the groups at every step."""
+
+    def step(self, closure=None):
+        self.__dict__.setdefault("rates", [])
+        self.rates.append(tuple(group["lr"] for group in self.param_groups))
+        return super().step(closure)
 
 
 class RandomFlip:

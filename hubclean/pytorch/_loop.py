@@ -58,18 +58,17 @@ class TrainingLoop(NeuralNetClassifier):
         if self.recorder_ is not None:
             self.recorder_.start_epoch()
         if self.lr_steps_ is None and self._scheduled():
-            per_epoch = len(BatchOrder(len(dataset_train), self.batch_size))
-            self.lr_steps_ = one_cycle(
-                per_epoch * self.planned_epochs_, self._peak_lr()
-            )
+            per_epoch = len(BatchOrder(*self.batches_of(dataset_train, True)))
+            self.lr_steps_ = one_cycle(per_epoch * self.planned_epochs_)
+            self._note_peaks()
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Set the learning rate of the step."""
         super().on_batch_begin(net, batch, training, **kwargs)
         if training and self.lr_steps_ is not None:
-            lr = next(self.lr_steps_)
+            share = next(self.lr_steps_)
             for group in self.optimizer_.param_groups:
-                group["lr"] = lr
+                group["lr"] = group["set_lr"] = share * group["peak_lr"]
 
     def train_step_single(self, batch, **fit_params):
         """Forward, loss and gradients of one batch; stop when the loss is no number."""
@@ -218,9 +217,21 @@ class TrainingLoop(NeuralNetClassifier):
             return self.optimizer is None
         return self.schedule == "one_cycle"
 
-    def _peak_lr(self):
-        """Learning rate that was asked for."""
-        return self.optimizer_.param_groups[0]["lr"]
+    def _note_peaks(self):
+        """Keep the rate that was asked for each group: that of an earlier cycle, too.
+
+        A training that goes on finds the last rate of the cycle before it, next to
+        zero; another one was set by the user meanwhile.
+        """
+        for group in self.optimizer_.param_groups:
+            if group["lr"] != group.get("set_lr"):
+                group["peak_lr"] = group["lr"]
+
+    def batches_of(self, dataset, training):
+        """Rows of a dataset, and of each of its batches."""
+        prefix = "iterator_train" if training else "iterator_valid"
+        size = self.get_params_for(prefix).get("batch_size", self.batch_size)
+        return len(dataset), len(dataset) if size == -1 else size
 
     def set_params(self, **params):
         """Set parameters; they take effect in the next `fit`, as in scikit-learn."""
@@ -259,7 +270,7 @@ class TrainingLoop(NeuralNetClassifier):
         self.__dict__.update(state)
 
 
-def one_cycle(n_steps, peak):
+def one_cycle(n_steps, peak=1.0):
     """Learning rates of every step: up to the peak in a third of them, then to zero.
 
     Parameters

@@ -398,8 +398,8 @@ class TorchClassifier(TrainingLoop):
         """Loader of whole batches; torch's own where processes are asked for."""
         kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
         kind = self.iterator_train if training else self.iterator_valid
-        batch_size = kwargs.pop("batch_size", self.batch_size)
-        batch_size = len(dataset) if batch_size == -1 else batch_size
+        kwargs.pop("batch_size", None)
+        n_rows, batch_size = self.batches_of(dataset, training)
         seed = self.seed_ if training and kwargs.pop("shuffle", self.shuffle) else None
         if not kwargs and kind is torch.utils.data.DataLoader:
             base = getattr(dataset, "dataset", dataset)
@@ -407,7 +407,7 @@ class TorchClassifier(TrainingLoop):
             return BatchLoader(dataset, batch_size, seed, threads)
         return kind(
             dataset,
-            batch_sampler=BatchOrder(len(dataset), batch_size, seed),
+            batch_sampler=BatchOrder(n_rows, batch_size, seed),
             collate_fn=_as_fetched,
             generator=seeded(self.seed_),
             **kwargs,
