@@ -62,6 +62,16 @@ class Hidden(nn.Module):
         return self.body(x)
 
 
+class WithBody(nn.Module):
+    def __init__(self, body, others=()):
+        super().__init__()
+        self.body = body
+        self.head = linear(n_inputs=8)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
 class Probabilities(nn.Module):
     def __init__(self):
         super().__init__()
@@ -142,6 +152,74 @@ class TestModules:
         assert kept.module_ is not module
         fresh = net(module=module, epochs=0).fit(*table)
         assert not torch.equal(fresh.module_.weight, module.weight)
+
+    def test_a_function_must_make_a_new_module_each_time(self, table):
+        made = linear()
+        again = net(module=lambda: made).fit(*table)
+        with pytest.raises(EstimatorError, match=r"part \(Linear\) .* trained before"):
+            again.fit(*table)
+        body = nn.Linear(6, 4)
+        with pytest.raises(EstimatorError, match="leak between folds. Make new parts"):
+            HubLabelCleaner(
+                net(module=lambda: nn.Sequential(body, nn.Linear(4, 3))), cv=2
+            ).fit(*table)
+        frozen = nn.Linear(6, 4).requires_grad_(False)
+        shared = net(module=lambda: nn.Sequential(frozen, nn.Linear(4, 3)))
+        shared.fit(*table).fit(*table)
+
+    def test_modules_among_the_arguments_start_fresh_too(self, table):
+        body = nn.Sequential(nn.Linear(6, 8), nn.ReLU())
+        given = body[0].weight.clone()
+        fitted = net(module=WithBody, module__body=body).fit(*table)
+        first = fitted.predict_proba(table[0])
+        assert torch.equal(body[0].weight, given)
+        np.testing.assert_array_equal(fitted.fit(*table).predict_proba(table[0]), first)
+        drawn = fitted.set_params(max_epochs=0).fit(*table).module_.body[0].weight
+        assert not torch.equal(drawn, given)
+        kept = fitted.set_params(keep_weights=True).fit(*table).module_.body[0].weight
+        assert torch.equal(kept, given)
+        several = [body[0], {"last": body}]
+        fitted = net(module=WithBody, module__body=body, module__others=several)
+        assert torch.equal(fitted.fit(*table) and body[0].weight, given)
+
+    def test_a_loss_with_parameters_starts_fresh_too(self, table):
+        class Tempered(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.heat = nn.Parameter(torch.ones(()))
+
+            def forward(self, logits, codes):
+                return nn.functional.cross_entropy(logits * self.heat, codes)
+
+        loss = Tempered()
+        fitted = net(module=linear, criterion=loss).fit(*table)
+        first = fitted.predict_proba(table[0])
+        assert loss.heat.item() == 1 != fitted.criterion_.heat.item()
+        np.testing.assert_array_equal(fitted.fit(*table).predict_proba(table[0]), first)
+
+    def test_frozen_parts_of_an_instance_are_kept(self, table):
+        norm = nn.BatchNorm1d(6, affine=False)
+        backbone = nn.Sequential(nn.Linear(6, 6), norm).requires_grad_(False)
+        norm.running_mean.fill_(9.0)
+        half = nn.Linear(6, 6)
+        half.weight.requires_grad_(False)
+        module = nn.Sequential(backbone, half, linear(), nn.BatchNorm1d(3))
+        module[3].running_mean.fill_(9.0)
+        fresh = net(module=module, epochs=0).fit(*table).module_
+        assert torch.equal(fresh[0][0].weight, backbone[0].weight)
+        assert torch.equal(fresh[0][1].running_mean, norm.running_mean)
+        assert torch.equal(fresh[1].weight, half.weight)
+        assert not torch.equal(fresh[1].bias, half.bias)
+        assert not torch.equal(fresh[2].weight, module[2].weight)
+        assert not fresh[3].running_mean.any()
+        trained = net(module=module).fit(*table).module_
+        assert torch.equal(trained[0][0].weight, backbone[0].weight)
+
+    def test_kept_weights_and_other_arguments_do_not_go_together(self, table):
+        with pytest.raises(EstimatorError, match="another Hidden .* module__hidden"):
+            net(module=Hidden(8), keep_weights=True, module__hidden=4).fit(*table)
+        fitted = net(module=Hidden(8), module__hidden=4).fit(*table)
+        assert fitted.module_.body[0].out_features == 4
 
     def test_lazy_layers_are_sized_from_the_data(self, table):
         module = nn.Sequential(nn.LazyLinear(7), nn.ReLU(), nn.LazyLinear(3))

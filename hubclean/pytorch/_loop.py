@@ -1,6 +1,7 @@
 """The training loop: skorch's, with our batches, devices, losses and stops."""
 
 import contextlib
+import copy
 import math
 
 import torch
@@ -189,9 +190,10 @@ class TrainingLoop(NeuralNetClassifier):
         return self
 
     def _made_criterion(self):
-        kwargs = self.get_params_for("criterion")
+        """Loss of its own for every fit: one with parameters is trained, too."""
+        kwargs = copy.deepcopy(self.get_params_for("criterion"))
         criterion = nn.CrossEntropyLoss if self.criterion is None else self.criterion
-        return self.initialized_instance(criterion, kwargs)
+        return copy.deepcopy(self.initialized_instance(criterion, kwargs))
 
     def _initialize_criterion(self, reason=None):
         with self._current_init_context("criterion"):

@@ -21,7 +21,7 @@ from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
 from hubclean.pytorch._devices import choose_device
 from hubclean.pytorch._features import EmbeddedRows, embed, features_key
 from hubclean.pytorch._loop import EarlyStop, TrainingLoop
-from hubclean.pytorch._modules import fresh_module, try_module
+from hubclean.pytorch._modules import fresh_module, mark_trained, try_module
 from hubclean.pytorch._named import named_model
 from hubclean.pytorch._networks import default_network
 from hubclean.pytorch._randomness import Randomness, device_seed, seeded, thread_count
@@ -319,6 +319,7 @@ class TorchClassifier(TrainingLoop):
                 rows, self.planned_epochs_, self.average_epochs
             )
         self.lr_steps_ = None
+        mark_trained(self.module_)
         self.start_precision()
         with self._on_device():
             self.notify("on_train_begin", X=dataset, y=dataset.codes)
