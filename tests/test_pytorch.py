@@ -665,6 +665,25 @@ class TestWeights:
         split.partial_fit(X, y, sample_weight=none)
         assert split.predict_proba(X)[:, 2].mean() < before
 
+    @pytest.mark.parametrize("size", [7, -1])
+    def test_validation_counts_rows_by_their_weights(self, table, size):
+        X, y = table
+        wrong = np.arange(160) % 4 == 1
+        given = np.where(wrong, (y + 1) % 3, y)
+        held_out = np.arange(120, 160)
+        split = {"train_split": [(np.arange(120), held_out)], "epochs": 8}
+        split["train_split"] = ValidSplit(split["train_split"])
+        fitted = net(module=linear, iterator_valid__batch_size=size, **split)
+        fitted.fit(X, given, np.where(wrong, 0, 1 + np.arange(160) % 3))
+        right = held_out[~wrong[held_out]]
+        weights = 1 + right % 3
+        proba = fitted.predict_proba(X[right])
+        losses = -np.log(proba[np.arange(len(right)), y[right]])
+        last = fitted.history_[-1]
+        assert last["valid_loss"] == pytest.approx(np.average(losses, weights=weights))
+        hits = proba.argmax(1) == y[right]
+        assert last["valid_acc"] == pytest.approx(np.average(hits, weights=weights))
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [

@@ -56,6 +56,8 @@ class TrainingLoop(NeuralNetClassifier):
         base = getattr(dataset_train, "dataset", dataset_train)
         if isinstance(base, BatchDataset):
             base.epoch = len(self.history)
+        if dataset_valid is not None:
+            self.valid_weight_ = _mean_weight(dataset_valid)
         if self.recorder_ is not None:
             self.recorder_.start_epoch()
         if self.lr_steps_ is None and self._scheduled():
@@ -82,7 +84,7 @@ class TrainingLoop(NeuralNetClassifier):
             self.trains_on_probabilities_ = checked_output(
                 output, self.module_, len(codes), len(self.classes_)
             )
-        loss = self._training_loss(output, codes, batch)
+        loss = self._batch_loss(output, codes, batch)
         if not math.isfinite(loss.item()):
             raise TrainingError(self._no_number(loss.item()))
         self._scaled(loss).backward()
@@ -97,9 +99,16 @@ class TrainingLoop(NeuralNetClassifier):
         codes = codes.to(self.device_)
         with torch.no_grad():
             output = self.infer(inputs, **fit_params)
-            loss = self.get_loss(output, codes, X=inputs, training=False)
-        correct = (output.argmax(1) == codes).float().mean()
-        self.history.record_batch("valid_acc", correct.item())
+            loss = self._batch_loss(output, codes, batch)
+        correct = (output.argmax(1) == codes).float()
+        if batch.weights is not None:
+            # skorch's mean over the batches counts rows; of a batch with little
+            # weight, the loss and the hits are to count little.
+            shares = (batch.weights / self.valid_weight_).to(self.device_)
+            correct = correct * shares
+            if getattr(self.criterion_, "reduction", None) != "sum":
+                loss = loss * shares.mean()
+        self.history.record_batch("valid_acc", correct.mean().item())
         return {"loss": loss, "y_pred": output}
 
     def _no_number(self, loss):
@@ -153,13 +162,14 @@ class TrainingLoop(NeuralNetClassifier):
             logits = torch.log_softmax(logits, 1)
         return self.criterion_(logits, y_true)
 
-    def _training_loss(self, output, codes, batch):
+    def _batch_loss(self, output, codes, batch):
         """Loss of a batch; the weighted mean of its rows' where they have weights."""
+        training = self.module_.training
         if batch.weights is None:
-            return self.get_loss(output, codes, X=batch[0], training=True)
+            return self.get_loss(output, codes, X=batch[0], training=training)
         weights = batch.weights.to(self.device_)
         with every_row(self.criterion_):
-            losses = self.get_loss(output, codes, X=batch[0], training=True)
+            losses = self.get_loss(output, codes, X=batch[0], training=training)
         return weighted_loss(self.criterion_, losses, codes, weights)
 
     def takes_sample_weight(self):
@@ -270,6 +280,13 @@ class TrainingLoop(NeuralNetClassifier):
 
     def __setstate__(self, state):
         self.__dict__.update(state)
+
+
+def _mean_weight(dataset):
+    """Mean weight of the rows of a dataset, or of a subset of one."""
+    rows = getattr(dataset, "indices", slice(None))
+    weights = getattr(getattr(dataset, "dataset", dataset), "weights", None)
+    return 1.0 if weights is None else weights[rows].mean().item()
 
 
 def one_cycle(n_steps, peak=1.0):
