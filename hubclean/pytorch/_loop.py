@@ -6,7 +6,12 @@ import math
 
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import (
+    EpochTimer,
+    InputShapeSetter,
+    PassthroughScoring,
+    PrintLog,
+)
 from torch import nn
 
 from hubclean._progress import epoch_done
@@ -90,7 +95,7 @@ class TrainingLoop(NeuralNetClassifier):
         self._scaled(loss).backward()
         if self.recorder_ is not None:
             self.recorder_.record(self._logits(output), codes, batch.rows)
-        return {"loss": loss, "y_pred": output}
+        return {"loss": loss, "y_pred": self._logits(output).detach()}
 
     def validation_step(self, batch, **fit_params):
         """Loss of one batch of validation data."""
@@ -109,7 +114,7 @@ class TrainingLoop(NeuralNetClassifier):
             if getattr(self.criterion_, "reduction", None) != "sum":
                 loss = loss * shares.mean()
         self.history.record_batch("valid_acc", correct.mean().item())
-        return {"loss": loss, "y_pred": output}
+        return {"loss": loss, "y_pred": self._logits(output)}
 
     def _no_number(self, loss):
         """Message of a loss that is NaN or infinite."""
@@ -275,8 +280,40 @@ class TrainingLoop(NeuralNetClassifier):
         # Loading its own state moves an optimiser to where its parameters are.
         self.optimizer_.load_state_dict(self.optimizer_.state_dict())
 
+    def initialize_callbacks(self):
+        """Make the callbacks; one of them comes too late here."""
+        super().initialize_callbacks()
+        for name, callback in self.callbacks_:
+            if isinstance(callback, InputShapeSetter):
+                raise ParameterError(
+                    f"skorch: the callback {name!r}, an InputShapeSetter, cannot be "
+                    "used: the module is made before callbacks run. Leave it out, and "
+                    "start the module with a lazy layer, torch.nn.LazyLinear for "
+                    "example, which takes its width from the data."
+                )
+        return self
+
+    def check_is_fitted(self, attributes=None, *args, msg=None, **kwargs):
+        """Raise scikit-learn's NotFittedError before `fit`."""
+        if msg is None or not self.initialized_:
+            msg = "skorch: this %(name)s is not fitted yet. Call fit(X, y) first."
+        super().check_is_fitted(attributes, *args, msg=msg, **kwargs)
+
+    def load_params(self, *args, **kwargs):
+        """Load what `save_params` or a Checkpoint saved; see skorch.
+
+        It is read to the CPU, and goes from there to where the module is.
+        """
+        self.check_is_fitted()
+        device, self.device = self.device, "cpu"
+        try:
+            super().load_params(*args, **kwargs)
+        finally:
+            self.device = device
+
     def __getstate__(self):
-        return self.__dict__.copy()
+        # A Checkpoint may pickle the net while it trains.
+        return {name: v for name, v in self.__dict__.items() if name != "lr_steps_"}
 
     def __setstate__(self, state):
         self.__dict__.update(state)

@@ -16,6 +16,7 @@ from hubclean.exceptions import (
     LabelsError,
     ParameterError,
 )
+from hubclean.pytorch._checks import MADE_HERE, check_iterators
 from hubclean.pytorch._columns import as_rows, is_map_dataset, labels_of
 from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
 from hubclean.pytorch._devices import choose_device
@@ -176,6 +177,7 @@ class TorchClassifier(TrainingLoop):
 
     def _start(self):
         """Choose seed and device of a training that starts from nothing."""
+        check_iterators(self.get_params(deep=False))
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = draw_seed(random_generator(seed))
@@ -358,14 +360,11 @@ class TorchClassifier(TrainingLoop):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         self.check_is_fitted()
-        rows = self._rows(X)
-        dataset = self._dataset(rows, None, training=False)
-        proba = np.empty((len(rows), len(self.classes_)))
-        with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
-            self._set_training(False)
-            for batch in self.get_iterator(dataset, training=False):
-                logits = self._logits(self.infer(batch[0])).double()
-                proba[batch.rows] = torch.softmax(logits, 1).cpu().numpy()
+        if self._is_scoring():
+            logits = list(self.forward_iter(X, device="cpu"))
+        else:
+            logits = self._predicted_logits(X)
+        proba = torch.softmax(torch.cat(logits).double(), 1).numpy()
         bad = np.flatnonzero(~np.isfinite(proba).all(1))
         if len(bad):
             raise ParameterError(
@@ -374,34 +373,64 @@ class TorchClassifier(TrainingLoop):
             )
         return proba
 
+    def _predicted_logits(self, X):
+        """Logits of every batch of rows, on the CPU."""
+        dataset = X
+        if not is_whole(X):
+            dataset = self._dataset(self._rows(X), None, training=False)
+        with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
+            self._set_training(False)
+            batches = self.get_iterator(dataset, training=False)
+            return [self._logits(self.infer(batch[0])).cpu() for batch in batches]
+
+    def _is_scoring(self):
+        """Whether a callback of skorch scores outputs that it has kept."""
+        return "forward_iter" in vars(self)
+
     def predict(self, X):
-        """Label with the largest probability, shape (n_samples,)."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        """Label with the largest probability, shape (n_samples,).
+
+        Callbacks that score, such as skorch's EpochScoring, compare with the labels of
+        batches, which are codes: they get codes.
+        """
+        codes = self.predict_proba(X).argmax(1)
+        return codes if self._is_scoring() or is_whole(X) else self.classes_[codes]
 
     def check_data(self, X, y):
         """Nothing: `fit` has checked rows and labels."""
 
     def get_dataset(self, X, y=None):
         """Dataset of whole batches of training rows, for any X."""
-        if isinstance(X, BatchDataset):
-            return X
-        return self._dataset(self._rows(X), y, training=True)
+        return X if is_whole(X) else self._dataset(self._rows(X), y, training=True)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Training and validation data; `valid_dataset` before skorch's split."""
-        if self.valid_dataset is None:
-            return super().get_split_datasets(X, y, **fit_params)
-        rows, labels = self._rows_and_labels(self.valid_dataset, None)
+        valid = self.valid_dataset
+        if valid is None:
+            X, valid = super().get_split_datasets(X, y, **fit_params)
+        return X, valid if valid is None else self._validation_data(valid)
+
+    def _validation_data(self, valid):
+        """Rows whose loss is measured: as they are predicted, not as they train."""
+        if isinstance(valid, torch.utils.data.Subset) and is_whole(valid):
+            whole = self._validation_data(valid.dataset)
+            return torch.utils.data.Subset(whole, valid.indices)
+        if isinstance(valid, BatchDataset):
+            plain = self._dataset(valid.rows, valid.codes, training=False)
+            plain.weights = valid.weights
+            return plain
+        rows, labels = self._rows_and_labels(valid, None)
         codes = code_labels(labels, self.classes_, by="skorch")
-        return X, self._dataset(rows, codes, training=False)
+        return self._dataset(rows, codes, training=False)
 
     def get_iterator(self, dataset, training=False):
         """Loader of whole batches; torch's own where processes are asked for."""
-        kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
+        asked = self.get_params_for("iterator_train" if training else "iterator_valid")
+        kwargs = {k: v for k, v in asked.items() if k not in MADE_HERE}
         kind = self.iterator_train if training else self.iterator_valid
-        kwargs.pop("batch_size", None)
         n_rows, batch_size = self.batches_of(dataset, training)
-        seed = self.seed_ if training and kwargs.pop("shuffle", self.shuffle) else None
+        shuffle = training and asked.get("shuffle", self.shuffle)
+        seed = self.seed_ if shuffle else None
         if not kwargs and kind is torch.utils.data.DataLoader:
             base = getattr(dataset, "dataset", dataset)
             threads = self.read_threads if getattr(base, "slow", True) else 0
@@ -460,3 +489,10 @@ class TorchClassifier(TrainingLoop):
 
 def _as_fetched(batch):
     return batch
+
+
+def is_whole(X):
+    """Whether X is a dataset of ours, or a subset of one, as callbacks get it."""
+    while isinstance(X, torch.utils.data.Subset):
+        X = X.dataset
+    return isinstance(X, BatchDataset)
