@@ -901,6 +901,22 @@ def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
     assert isinstance(cleaner.estimator_, hp.TorchClassifier)
 
 
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+@pytest.mark.parametrize("names", [np.arange(3), np.array(["cat", "dog", "eel"])])
+def test_folds_may_lack_a_class_that_the_module_knows(table, names):
+    X, y = table
+    y = np.where(y == 1, 2, y)
+    y[5] = 1  # the only one: a fold trains without it
+    cleaner = HubLabelCleaner(net(module=linear), cv=2, random_state=0)
+    cleaner.set_params(correction="weight").fit(X, names[y])
+    assert cleaner.pred_probs_.shape == (160, 3)
+    np.testing.assert_allclose(cleaner.pred_probs_.sum(1), 1, atol=1e-5)
+    groups = np.arange(160) % 4
+    groups[y == 2] = 0
+    cleaner.fit(X, names[y], groups=groups)
+    assert (cleaner.predict(X[y == 0]) == names[0]).mean() > 0.7
+
+
 def test_jobs_of_the_cleaner_change_nothing(images):
     from hubclean import HubLabelCleaner
 
