@@ -31,6 +31,7 @@ from hubclean.exceptions import (  # noqa: E402
     ParameterError,
     TrainingError,
 )
+from hubclean.pytorch._devices import choose_device  # noqa: E402
 from hubclean.pytorch._networks import default_network  # noqa: E402
 
 
@@ -455,6 +456,52 @@ class TestTraining:
         fitted.set_params(lr=0.02).partial_fit(*table)
         assert max(fitted.optimizer_.rates[60:]) == (pytest.approx(0.02),)
 
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"schedule": "cosine"}, "'auto', 'one_cycle' or None; got 'cosine'"),
+            ({"batch_size": 0}, "`batch_size` must be a whole .*-1 for all .*got 0"),
+            ({"batch_size": 2.5}, "`batch_size` must be a whole number"),
+            ({"iterator_train__batch_size": 0}, "`iterator_train__batch_size` must be"),
+            ({"average_epochs": 5}, r"`average_epochs` must be .*\[0, 1\].*got 5"),
+            ({"epochs": -1}, "`epochs` must be a whole number from 0 on; got -1"),
+            ({"epochs": 0, "record_margins": True}, "at least 1 to record margins"),
+            ({"criterion": nn.BCEWithLogitsLoss}, "BCEWithLogitsLoss wants other"),
+            ({"criterion": nn.MSELoss()}, "MSELoss wants other targets. Use"),
+            (
+                {"criterion__weight": torch.ones(4)},
+                r"must have 3 numbers for CrossEntropyLoss.*shape \(4,\)",
+            ),
+            ({"criterion": nn.functional.cross_entropy}, "got cross_entropy .* Wrap"),
+            ({"criterion": nn.GaussianNLLLoss}, "must take logits of shape .*cannot:"),
+        ],
+    )
+    def test_parameters_that_cannot_be_used(self, table, params, message):
+        with pytest.raises(ParameterError, match=message):
+            net(module=linear, **params).fit(*table)
+
+    def test_a_loss_may_make_other_targets_itself(self, table):
+        class Brier(nn.MSELoss):
+            def forward(self, logits, codes):
+                wanted = nn.functional.one_hot(codes, 3).float()
+                return super().forward(logits.softmax(1), wanted)
+
+        assert net(module=linear, criterion=Brier, epochs=9).fit(*table)
+
+    def test_no_epochs_need_no_margins(self, table):
+        fitted = net(module=linear, record_margins=True).fit(*table, epochs=0)
+        assert fitted.margin_history_.shape == (0, 160)
+        assert np.isnan(fitted.margins_).all()
+
+    def test_rows_to_predict_of_another_shape(self, table, images):
+        fitted = net(module=linear).fit(*table)
+        with pytest.raises(
+            ParameterError, match=r"rows of shape \(6,\), as in `fit`; got .*\(5,\)"
+        ):
+            fitted.predict(table[0][:, :5])
+        with pytest.raises(ParameterError, match=r"shape \(12, 12\).*shape \(144,\)"):
+            net(epochs=1).fit(*images).predict(images[0].reshape(60, 144))
+
     def test_warm_start_is_refused(self, table):
         with pytest.raises(ParameterError, match="`warm_start` must be False"):
             net(warm_start=True).fit(*table)
@@ -706,9 +753,14 @@ class TestDevices:
         with pytest.raises(ParameterError, match="`device` must be 'auto'.*'gpu'"):
             net(device="gpu").fit(*table)
 
-    def test_folds_are_dealt_out_to_the_gpus(self, monkeypatch):
-        from hubclean.pytorch._devices import choose_device
+    @pytest.mark.parametrize("device", ["mps", "xpu", "meta"])
+    def test_a_kind_of_device_that_is_not_there(self, device):
+        if getattr(torch, device, None) and getattr(torch, device).is_available():
+            pytest.skip("it is there")
+        with pytest.raises(ParameterError, match=f"'{device}' is not there.*'cpu'"):
+            choose_device(device)
 
+    def test_folds_are_dealt_out_to_the_gpus(self, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda i: ([3, 8][i], 9))
@@ -899,6 +951,15 @@ def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
         cleaner = HubLabelCleaner(net(module=module), cv=2, random_state=0).fit(X, y)
     assert len(cleaner.label_issues_) == len(X)
     assert isinstance(cleaner.estimator_, hp.TorchClassifier)
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
+def test_a_module_may_be_evidence(table):
+    alone, wrapped = (
+        HubLabelCleaner(net(), evidence=evidence, random_state=0).fit(*table)
+        for evidence in (linear(), hp.skorch(module=linear()))
+    )
+    np.testing.assert_array_equal(alone.pred_probs_, wrapped.pred_probs_)
 
 
 @pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")

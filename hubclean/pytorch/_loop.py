@@ -5,7 +5,6 @@ import copy
 import math
 
 import torch
-from skorch import NeuralNetClassifier
 from skorch.callbacks import (
     EpochTimer,
     InputShapeSetter,
@@ -15,9 +14,11 @@ from skorch.callbacks import (
 from torch import nn
 
 from hubclean._progress import epoch_done
-from hubclean.exceptions import ParameterError, TrainingError
+from hubclean.exceptions import HubcleanError, ParameterError, TrainingError
+from hubclean.pytorch._checks import check_loss
 from hubclean.pytorch._data import BatchDataset, BatchOrder
 from hubclean.pytorch._devices import give_memory_back
+from hubclean.pytorch._feeding import WholeBatches
 from hubclean.pytorch._modules import checked_output, first_output
 from hubclean.pytorch._tensors import prepare
 from hubclean.pytorch._weighted_loss import every_row, gives_every_row, weighted_loss
@@ -34,7 +35,7 @@ class EarlyStop(Exception):
     """A callback asked to stop, as skorch's EarlyStopping does."""
 
 
-class TrainingLoop(NeuralNetClassifier):
+class TrainingLoop(WholeBatches):
     """What `TorchClassifier` changes in skorch's steps, epochs and initialisation."""
 
     def notify(self, method_name, **cb_kwargs):
@@ -165,7 +166,17 @@ class TrainingLoop(NeuralNetClassifier):
         logits = self._logits(y_pred)
         if isinstance(self.criterion_, nn.NLLLoss):
             logits = torch.log_softmax(logits, 1)
-        return self.criterion_(logits, y_true)
+        try:
+            return self.criterion_(logits, y_true)
+        except (HubcleanError, torch.cuda.OutOfMemoryError):
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError) as exc:
+            raise ParameterError(
+                f"skorch: `criterion` {type(self.criterion_).__name__} must take "
+                f"logits of shape {tuple(logits.shape)} and codes of classes, shape "
+                f"{tuple(y_true.shape)}; it cannot: {exc} Use "
+                "torch.nn.CrossEntropyLoss."
+            ) from exc
 
     def _batch_loss(self, output, codes, batch):
         """Loss of a batch; the weighted mean of its rows' where they have weights."""
@@ -202,13 +213,22 @@ class TrainingLoop(NeuralNetClassifier):
     def initialize_criterion(self):
         """Make the loss; cross-entropy without `criterion`."""
         self.criterion_ = self._made_criterion()
+        check_loss(self.criterion_, len(self.classes_))
         return self
 
     def _made_criterion(self):
         """Loss of its own for every fit: one with parameters is trained, too."""
         kwargs = copy.deepcopy(self.get_params_for("criterion"))
         criterion = nn.CrossEntropyLoss if self.criterion is None else self.criterion
-        return copy.deepcopy(self.initialized_instance(criterion, kwargs))
+        try:
+            return copy.deepcopy(self.initialized_instance(criterion, kwargs))
+        except TypeError as exc:
+            raise ParameterError(
+                f"skorch: `criterion` must be a loss class of torch that takes the "
+                f"arguments {sorted(kwargs)}, or an instance; got "
+                f"{getattr(criterion, '__name__', criterion)} ({exc}). Wrap a function "
+                "of logits and codes in a torch.nn.Module."
+            ) from exc
 
     def _initialize_criterion(self, reason=None):
         with self._current_init_context("criterion"):
@@ -243,12 +263,6 @@ class TrainingLoop(NeuralNetClassifier):
         for group in self.optimizer_.param_groups:
             if group["lr"] != group.get("set_lr"):
                 group["peak_lr"] = group["lr"]
-
-    def batches_of(self, dataset, training):
-        """Rows of a dataset, and of each of its batches."""
-        prefix = "iterator_train" if training else "iterator_valid"
-        size = self.get_params_for(prefix).get("batch_size", self.batch_size)
-        return len(dataset), len(dataset) if size == -1 else size
 
     def set_params(self, **params):
         """Set parameters; they take effect in the next `fit`, as in scikit-learn."""

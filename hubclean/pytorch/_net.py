@@ -16,16 +16,17 @@ from hubclean.exceptions import (
     LabelsError,
     ParameterError,
 )
-from hubclean.pytorch._checks import MADE_HERE, check_iterators
+from hubclean.pytorch._checks import check_parameters
 from hubclean.pytorch._columns import as_rows, is_map_dataset, labels_of
-from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
+from hubclean.pytorch._data import BatchDataset
 from hubclean.pytorch._devices import choose_device
 from hubclean.pytorch._features import EmbeddedRows, embed, features_key
+from hubclean.pytorch._feeding import is_whole
 from hubclean.pytorch._loop import EarlyStop, TrainingLoop
 from hubclean.pytorch._modules import fresh_module, mark_trained, try_module
 from hubclean.pytorch._named import named_model
 from hubclean.pytorch._networks import default_network
-from hubclean.pytorch._randomness import Randomness, device_seed, seeded, thread_count
+from hubclean.pytorch._randomness import Randomness, device_seed, thread_count
 from hubclean.pytorch._recording import HeldOutRecorder, MarginRecorder
 from hubclean.pytorch._tensors import plan_input, prepare
 
@@ -177,7 +178,7 @@ class TorchClassifier(TrainingLoop):
 
     def _start(self):
         """Choose seed and device of a training that starts from nothing."""
-        check_iterators(self.get_params(deep=False))
+        check_parameters(self.get_params(deep=False))
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = draw_seed(random_generator(seed))
@@ -310,7 +311,8 @@ class TorchClassifier(TrainingLoop):
 
     def _train(self, dataset, evaluate, fit_params):
         """Run the epochs, write down what is asked for, leave the module on the CPU."""
-        self.planned_epochs_ = fit_params.get("epochs") or self.max_epochs
+        epochs = fit_params.get("epochs")
+        self.planned_epochs_ = self.max_epochs if epochs is None else epochs
         self.recorder_ = None
         if self.record_margins:
             self.recorder_ = MarginRecorder(len(dataset), len(self.classes_))
@@ -381,7 +383,20 @@ class TorchClassifier(TrainingLoop):
         with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
             self._set_training(False)
             batches = self.get_iterator(dataset, training=False)
-            return [self._logits(self.infer(batch[0])).cpu() for batch in batches]
+            return [self._evaluated(batch[0]).cpu() for batch in batches]
+
+    def _evaluated(self, inputs):
+        """Logits of a batch; what fails for rows of another shape says so."""
+        try:
+            return self._logits(self.infer(inputs))
+        except (RuntimeError, ValueError, TypeError, IndexError) as exc:
+            given = tuple(inputs.shape[1:])
+            if given == self.row_shape_:
+                raise
+            raise ParameterError(
+                f"skorch: X must have rows of shape {self.row_shape_}, as in `fit`; "
+                f"got rows of shape {given}, which the module cannot take ({exc})."
+            ) from exc
 
     def _is_scoring(self):
         """Whether a callback of skorch scores outputs that it has kept."""
@@ -396,53 +411,6 @@ class TorchClassifier(TrainingLoop):
         codes = self.predict_proba(X).argmax(1)
         return codes if self._is_scoring() or is_whole(X) else self.classes_[codes]
 
-    def check_data(self, X, y):
-        """Nothing: `fit` has checked rows and labels."""
-
-    def get_dataset(self, X, y=None):
-        """Dataset of whole batches of training rows, for any X."""
-        return X if is_whole(X) else self._dataset(self._rows(X), y, training=True)
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Training and validation data; `valid_dataset` before skorch's split."""
-        valid = self.valid_dataset
-        if valid is None:
-            X, valid = super().get_split_datasets(X, y, **fit_params)
-        return X, valid if valid is None else self._validation_data(valid)
-
-    def _validation_data(self, valid):
-        """Rows whose loss is measured: as they are predicted, not as they train."""
-        if isinstance(valid, torch.utils.data.Subset) and is_whole(valid):
-            whole = self._validation_data(valid.dataset)
-            return torch.utils.data.Subset(whole, valid.indices)
-        if isinstance(valid, BatchDataset):
-            plain = self._dataset(valid.rows, valid.codes, training=False)
-            plain.weights = valid.weights
-            return plain
-        rows, labels = self._rows_and_labels(valid, None)
-        codes = code_labels(labels, self.classes_, by="skorch")
-        return self._dataset(rows, codes, training=False)
-
-    def get_iterator(self, dataset, training=False):
-        """Loader of whole batches; torch's own where processes are asked for."""
-        asked = self.get_params_for("iterator_train" if training else "iterator_valid")
-        kwargs = {k: v for k, v in asked.items() if k not in MADE_HERE}
-        kind = self.iterator_train if training else self.iterator_valid
-        n_rows, batch_size = self.batches_of(dataset, training)
-        shuffle = training and asked.get("shuffle", self.shuffle)
-        seed = self.seed_ if shuffle else None
-        if not kwargs and kind is torch.utils.data.DataLoader:
-            base = getattr(dataset, "dataset", dataset)
-            threads = self.read_threads if getattr(base, "slow", True) else 0
-            return BatchLoader(dataset, batch_size, seed, threads)
-        return kind(
-            dataset,
-            batch_sampler=BatchOrder(n_rows, batch_size, seed),
-            collate_fn=_as_fetched,
-            generator=seeded(self.seed_),
-            **kwargs,
-        )
-
     def initialize_module(self):
         """Make a module with fresh weights, and try it on a few rows."""
         if not hasattr(self, "tried_rows_"):
@@ -451,6 +419,7 @@ class TorchClassifier(TrainingLoop):
                 "initialize()."
             )
         n_classes = len(self.classes_)
+        self.row_shape_ = tuple(self.tried_rows_.shape[1:])
         with self.randomness_:
             module = self._made_module(n_classes)
             self.input_plan_ = plan_input(
@@ -485,14 +454,3 @@ class TorchClassifier(TrainingLoop):
         if self.compile:
             self.module_.compile(**self.get_params_for("compile"))
         return self
-
-
-def _as_fetched(batch):
-    return batch
-
-
-def is_whole(X):
-    """Whether X is a dataset of ours, or a subset of one, as callbacks get it."""
-    while isinstance(X, torch.utils.data.Subset):
-        X = X.dataset
-    return isinstance(X, BatchDataset)
