@@ -458,7 +458,7 @@ def as_evidence(evidence, *, by):
     Parameters
     ----------
     evidence : str, kind of evidence, classifier, or list of these
-        A classifier stands for its cross-validation.
+        A classifier, or a model of PyTorch or Keras, stands for its cross-validation.
     by : str
         Who asks, named in messages.
 
@@ -484,6 +484,8 @@ def as_evidence(evidence, *, by):
     if hasattr(evidence, "collect") and not isinstance(evidence, type):
         return evidence
     if hasattr(evidence, "fit") or isinstance(evidence, type):
+        return CrossValidation(evidence)
+    if as_classifier(evidence, by=by) is not evidence:  # a module without `fit`
         return CrossValidation(evidence)
     names = ", ".join(map(repr, KINDS))
     raise ParameterError(

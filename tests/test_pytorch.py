@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.exceptions import NotFittedError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
 
-from skorch.callbacks import EarlyStopping, LRScheduler  # noqa: E402
-from skorch.dataset import ValidSplit  # noqa: E402
+from skorch.callbacks import (  # noqa: E402
+    BatchScoring,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    InputShapeSetter,
+    LRScheduler,
+)
+from skorch.dataset import Dataset, ValidSplit  # noqa: E402
+from skorch.helper import predefined_split  # noqa: E402
 from torch import nn  # noqa: E402
 
 from hubclean import HubLabelCleaner  # noqa: E402
@@ -22,6 +31,7 @@ from hubclean.exceptions import (  # noqa: E402
     ParameterError,
     TrainingError,
 )
+from hubclean.pytorch._devices import choose_device  # noqa: E402
 from hubclean.pytorch._networks import default_network  # noqa: E402
 
 
@@ -60,6 +70,16 @@ class Hidden(nn.Module):
 
     def forward(self, x):
         return self.body(x)
+
+
+class WithBody(nn.Module):
+    def __init__(self, body, others=()):
+        super().__init__()
+        self.body = body
+        self.head = linear(n_inputs=8)
+
+    def forward(self, x):
+        return self.head(self.body(x))
 
 
 class Probabilities(nn.Module):
@@ -143,6 +163,74 @@ class TestModules:
         fresh = net(module=module, epochs=0).fit(*table)
         assert not torch.equal(fresh.module_.weight, module.weight)
 
+    def test_a_function_must_make_a_new_module_each_time(self, table):
+        made = linear()
+        again = net(module=lambda: made).fit(*table)
+        with pytest.raises(EstimatorError, match=r"part \(Linear\) .* trained before"):
+            again.fit(*table)
+        body = nn.Linear(6, 4)
+        with pytest.raises(EstimatorError, match="leak between folds. Make new parts"):
+            HubLabelCleaner(
+                net(module=lambda: nn.Sequential(body, nn.Linear(4, 3))), cv=2
+            ).fit(*table)
+        frozen = nn.Linear(6, 4).requires_grad_(False)
+        shared = net(module=lambda: nn.Sequential(frozen, nn.Linear(4, 3)))
+        shared.fit(*table).fit(*table)
+
+    def test_modules_among_the_arguments_start_fresh_too(self, table):
+        body = nn.Sequential(nn.Linear(6, 8), nn.ReLU())
+        given = body[0].weight.clone()
+        fitted = net(module=WithBody, module__body=body).fit(*table)
+        first = fitted.predict_proba(table[0])
+        assert torch.equal(body[0].weight, given)
+        np.testing.assert_array_equal(fitted.fit(*table).predict_proba(table[0]), first)
+        drawn = fitted.set_params(max_epochs=0).fit(*table).module_.body[0].weight
+        assert not torch.equal(drawn, given)
+        kept = fitted.set_params(keep_weights=True).fit(*table).module_.body[0].weight
+        assert torch.equal(kept, given)
+        several = [body[0], {"last": body}]
+        fitted = net(module=WithBody, module__body=body, module__others=several)
+        assert torch.equal(fitted.fit(*table) and body[0].weight, given)
+
+    def test_a_loss_with_parameters_starts_fresh_too(self, table):
+        class Tempered(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.heat = nn.Parameter(torch.ones(()))
+
+            def forward(self, logits, codes):
+                return nn.functional.cross_entropy(logits * self.heat, codes)
+
+        loss = Tempered()
+        fitted = net(module=linear, criterion=loss).fit(*table)
+        first = fitted.predict_proba(table[0])
+        assert loss.heat.item() == 1 != fitted.criterion_.heat.item()
+        np.testing.assert_array_equal(fitted.fit(*table).predict_proba(table[0]), first)
+
+    def test_frozen_parts_of_an_instance_are_kept(self, table):
+        norm = nn.BatchNorm1d(6, affine=False)
+        backbone = nn.Sequential(nn.Linear(6, 6), norm).requires_grad_(False)
+        norm.running_mean.fill_(9.0)
+        half = nn.Linear(6, 6)
+        half.weight.requires_grad_(False)
+        module = nn.Sequential(backbone, half, linear(), nn.BatchNorm1d(3))
+        module[3].running_mean.fill_(9.0)
+        fresh = net(module=module, epochs=0).fit(*table).module_
+        assert torch.equal(fresh[0][0].weight, backbone[0].weight)
+        assert torch.equal(fresh[0][1].running_mean, norm.running_mean)
+        assert torch.equal(fresh[1].weight, half.weight)
+        assert not torch.equal(fresh[1].bias, half.bias)
+        assert not torch.equal(fresh[2].weight, module[2].weight)
+        assert not fresh[3].running_mean.any()
+        trained = net(module=module).fit(*table).module_
+        assert torch.equal(trained[0][0].weight, backbone[0].weight)
+
+    def test_kept_weights_and_other_arguments_do_not_go_together(self, table):
+        with pytest.raises(EstimatorError, match="another Hidden .* module__hidden"):
+            net(module=Hidden(8), keep_weights=True, module__hidden=4).fit(*table)
+        fitted = net(module=Hidden(8), module__hidden=4).fit(*table)
+        assert fitted.module_.body[0].out_features == 4
+
     def test_lazy_layers_are_sized_from_the_data(self, table):
         module = nn.Sequential(nn.LazyLinear(7), nn.ReLU(), nn.LazyLinear(3))
         assert net(module=module).fit(*table).module_[0].in_features == 6
@@ -184,6 +272,34 @@ class TestModules:
         np.testing.assert_allclose(first.sum(1), 1, atol=1e-6)
         for other in others:
             np.testing.assert_allclose(first, other, atol=1e-4)
+
+    @pytest.mark.parametrize("mode", [True, False])
+    def test_outputs_may_be_probabilities_in_one_mode_only(self, table, mode):
+        class InOneMode(Probabilities):
+            def forward(self, x):
+                logits = self.body(x)
+                return logits.softmax(1) if self.training is mode else logits
+
+        X, y = table
+        settings = {"epochs": 8, "record_margins": True}
+        expected = net(module=Probabilities, **settings).fit(X, y)
+        fitted = net(module=InOneMode, **settings).fit(X, y)
+        np.testing.assert_allclose(
+            fitted.predict_proba(X), expected.predict_proba(X), atol=1e-4
+        )
+        np.testing.assert_allclose(fitted.margins_, expected.margins_, atol=1e-3)
+
+    def test_outputs_that_are_others_in_training(self, table):
+        class Wider(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.body = linear(4)
+
+            def forward(self, x):
+                return self.body(x) if self.training else self.body(x)[:, :3]
+
+        with pytest.raises(EstimatorError, match=r"\(16, 4\) in training mode"):
+            net(module=Wider).fit(*table)
 
     def test_the_negative_log_likelihood_gets_logarithms(self, table):
         X, y = table
@@ -302,19 +418,89 @@ class TestTraining:
             np.nansum(proba, axis=1), 1 - np.isnan(proba[:, 0]), rtol=1e-5
         )
 
-    def test_the_default_rate_rises_and_falls(self, table):
-        rates = []
-
-        class Noting(torch.optim.AdamW):
-            def step(self, closure=None):
-                rates.append(self.param_groups[0]["lr"])
-                return super().step(closure)
-
-        net(module=linear, optimizer=Noting, schedule="one_cycle", lr=0.1).fit(*table)
-        assert len(rates) == 30
-        assert np.argmax(rates) == 9
+    @pytest.mark.parametrize(
+        ("sizes", "n_steps"),
+        [
+            ({}, 30),
+            ({"batch_size": -1}, 3),
+            ({"iterator_train__batch_size": 8, "batch_size": 256}, 60),
+            ({"iterator_train__batch_size": -1}, 3),
+        ],
+    )
+    def test_the_default_rate_rises_and_falls(self, table, sizes, n_steps):
+        settings = {"optimizer": NotingRates, "schedule": "one_cycle", "lr": 0.1}
+        fitted = net(module=linear, **settings, **sizes).fit(*table)
+        (rates,) = zip(*fitted.optimizer_.rates, strict=True)
+        assert len(rates) == n_steps
+        assert np.argmax(rates) == n_steps // 3 - 1
         assert max(rates) == pytest.approx(0.1)
         assert rates[-1] < 1e-4
+
+    def test_groups_of_parameters_have_peaks_of_their_own(self, table):
+        fitted = net(
+            module=linear,
+            optimizer=NotingRates,
+            schedule="one_cycle",
+            lr=0.1,
+            optimizer__param_groups=[("bias", {"lr": 1e-6})],
+        ).fit(*table)
+        bias, weight = zip(*fitted.optimizer_.rates, strict=True)
+        assert max(bias) == pytest.approx(1e-6)
+        assert max(weight) == pytest.approx(0.1)
+
+    def test_more_training_is_a_cycle_of_its_own(self, table):
+        settings = {"optimizer": NotingRates, "schedule": "one_cycle", "lr": 0.1}
+        fitted = net(module=linear, **settings).fit(*table)
+        fitted.partial_fit(*table)
+        assert max(fitted.optimizer_.rates[30:]) == (pytest.approx(0.1),)
+        fitted.set_params(lr=0.02).partial_fit(*table)
+        assert max(fitted.optimizer_.rates[60:]) == (pytest.approx(0.02),)
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"schedule": "cosine"}, "'auto', 'one_cycle' or None; got 'cosine'"),
+            ({"batch_size": 0}, "`batch_size` must be a whole .*-1 for all .*got 0"),
+            ({"batch_size": 2.5}, "`batch_size` must be a whole number"),
+            ({"iterator_train__batch_size": 0}, "`iterator_train__batch_size` must be"),
+            ({"average_epochs": 5}, r"`average_epochs` must be .*\[0, 1\].*got 5"),
+            ({"epochs": -1}, "`epochs` must be a whole number from 0 on; got -1"),
+            ({"epochs": 0, "record_margins": True}, "at least 1 to record margins"),
+            ({"criterion": nn.BCEWithLogitsLoss}, "BCEWithLogitsLoss wants other"),
+            ({"criterion": nn.MSELoss()}, "MSELoss wants other targets. Use"),
+            (
+                {"criterion__weight": torch.ones(4)},
+                r"must have 3 numbers for CrossEntropyLoss.*shape \(4,\)",
+            ),
+            ({"criterion": nn.functional.cross_entropy}, "got cross_entropy .* Wrap"),
+            ({"criterion": nn.GaussianNLLLoss}, "must take logits of shape .*cannot:"),
+        ],
+    )
+    def test_parameters_that_cannot_be_used(self, table, params, message):
+        with pytest.raises(ParameterError, match=message):
+            net(module=linear, **params).fit(*table)
+
+    def test_a_loss_may_make_other_targets_itself(self, table):
+        class Brier(nn.MSELoss):
+            def forward(self, logits, codes):
+                wanted = nn.functional.one_hot(codes, 3).float()
+                return super().forward(logits.softmax(1), wanted)
+
+        assert net(module=linear, criterion=Brier, epochs=9).fit(*table)
+
+    def test_no_epochs_need_no_margins(self, table):
+        fitted = net(module=linear, record_margins=True).fit(*table, epochs=0)
+        assert fitted.margin_history_.shape == (0, 160)
+        assert np.isnan(fitted.margins_).all()
+
+    def test_rows_to_predict_of_another_shape(self, table, images):
+        fitted = net(module=linear).fit(*table)
+        with pytest.raises(
+            ParameterError, match=r"rows of shape \(6,\), as in `fit`; got .*\(5,\)"
+        ):
+            fitted.predict(table[0][:, :5])
+        with pytest.raises(ParameterError, match=r"shape \(12, 12\).*shape \(144,\)"):
+            net(epochs=1).fit(*images).predict(images[0].reshape(60, 144))
 
     def test_warm_start_is_refused(self, table):
         with pytest.raises(ParameterError, match="`warm_start` must be False"):
@@ -409,10 +595,148 @@ class TestTraining:
         assert len(pickle.dumps(fitted)) < 4 * weights + 50_000  # with AdamW's moments
 
     def test_it_must_be_fitted_first(self, table):
-        with pytest.raises(Exception, match="not initialized"):
-            net().predict_proba(table[0])
+        for use in (net().predict_proba, net().predict, net().load_params):
+            with pytest.raises(NotFittedError, match="not fitted yet. Call fit"):
+                use(table[0])
         with pytest.raises(EstimatorError, match="call fit"):
             net().initialize()
+
+
+class TestCallbacks:
+    """skorch's own, which see rows and labels as this adapter keeps them."""
+
+    @pytest.fixture
+    def animals(self, table):
+        return table[0], np.array(["cat", "dog", "eel"])[table[1]]
+
+    @pytest.mark.parametrize("on_train", [True, False])
+    @pytest.mark.parametrize("use_caching", [True, False])
+    def test_scores_of_epochs(self, animals, on_train, use_caching):
+        X, y = animals
+        X_valid, y_valid = X[1::4], y[1::4]
+        scores = [
+            EpochScoring(name, False, on_train=on_train, name=name)
+            for name in ("accuracy", "f1_macro", "neg_log_loss", "roc_auc_ovr")
+        ]
+        if not use_caching:
+            scores = [EpochScoring(accuracy_of, False, on_train, use_caching=False)]
+        fitted = net(
+            module=Probabilities,
+            train_split=ValidSplit([(np.arange(160)[::2], np.arange(160)[1::4])]),
+            callbacks=[(f"s{i}", score) for i, score in enumerate(scores)],
+        ).fit(X, y)
+        last = fitted.history_[-1]
+        score = last["accuracy" if use_caching else "accuracy_of"]
+        if on_train and use_caching:  # while the network changed
+            assert 0.2 < score < 1
+        else:
+            rows = (X[::2], y[::2]) if on_train else (X_valid, y_valid)
+            assert score == pytest.approx(fitted.score(*rows))
+        assert fitted.predict(X[:1])[0] in {"cat", "dog", "eel"}
+
+    def test_scores_of_batches_and_validation_data(self, animals):
+        X, y = animals
+        fitted = net(
+            module=linear,
+            valid_dataset=(X[:50], y[:50]),
+            callbacks=[
+                BatchScoring("accuracy", False, name="of_batches"),
+                EpochScoring("accuracy", False, name="of_epoch"),
+            ],
+        ).fit(X[50:], y[50:])
+        last = fitted.history_[-1]
+        expected = fitted.score(X[:50], y[:50])
+        for name in ("of_batches", "of_epoch", "valid_acc"):
+            assert last[name] == pytest.approx(expected)
+
+    def test_a_binary_score(self, table):
+        X, y = table
+        y = np.where(y == 0, "no", "yes")
+        fitted = net(
+            train_split=ValidSplit(4), callbacks=[EpochScoring("roc_auc", False)]
+        ).fit(X, y)
+        assert fitted.history_[-1, "roc_auc"] > 0.5
+
+    @pytest.mark.parametrize("kind", ["torch", "skorch"])
+    def test_a_split_defined_ahead(self, table, kind):
+        X, y = table[0].astype(np.float32), table[1]
+        valid = Dataset(X[:40], y[:40])
+        if kind == "torch":
+            tensors = torch.from_numpy(X[:40]), torch.from_numpy(y[:40])
+            valid = torch.utils.data.TensorDataset(*tensors)
+        ahead = net(module=linear, train_split=predefined_split(valid)).fit(X, y)
+        named = net(module=linear, valid_dataset=(X[:40], y[:40])).fit(X, y)
+        assert ahead.history_[:, "valid_loss"] == named.history_[:, "valid_loss"]
+
+    def test_validation_rows_are_not_changed_as_training_rows_are(self, table):
+        X, y = table
+        rows = {"transform": lambda row: 0 * row, "transform_valid": lambda row: row}
+        fitted = net(module=linear, train_split=ValidSplit(4), **rows).fit(X, y)
+        assert fitted.history_[-1, "valid_loss"] != pytest.approx(
+            fitted.history_[-1, "train_loss"], abs=0.05
+        )
+
+    def test_a_checkpoint_gives_the_best_weights_back(self, table, tmp_path):
+        X, y = table
+        best = Checkpoint(dirname=tmp_path, load_best=True, f_pickle="net.pkl")
+        fitted = net(
+            module=linear,
+            optimizer=torch.optim.SGD,
+            lr=5.0,
+            schedule="one_cycle",
+            epochs=6,
+            valid_dataset=(X[:40], y[:40]),
+            callbacks=[best],
+        ).fit(X[40:], y[40:])
+        losses = fitted.history_[:, "valid_loss"]
+        proba = fitted.predict_proba(X[:40])
+        loss = -np.log(proba[np.arange(40), y[:40]]).mean()
+        assert loss == pytest.approx(min(losses), rel=1e-4)
+        assert fitted.device == "auto"
+
+    def test_weights_are_saved_and_loaded(self, table, tmp_path):
+        fitted = net(module=linear).fit(*table)
+        fitted.save_params(f_params=tmp_path / "p.pt", f_optimizer=tmp_path / "o.pt")
+        other = net(module=linear, random_state=1).fit(*table)
+        other.load_params(f_params=tmp_path / "p.pt", f_optimizer=tmp_path / "o.pt")
+        np.testing.assert_array_equal(
+            other.predict_proba(table[0]), fitted.predict_proba(table[0])
+        )
+
+    def test_a_callback_that_comes_too_late(self, table):
+        late = [("width", InputShapeSetter("n_inputs"))]
+        with pytest.raises(ParameterError, match="'width', an Input.*LazyLinear"):
+            net(module=linear, callbacks=late).fit(*table)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "instead"),
+        [
+            ("iterator_train__drop_last", True, "every row is trained on"),
+            ("iterator_train__sampler", [0, 1], "pass `sample_weight`"),
+            ("iterator_valid__collate_fn", len, "`transform`"),
+            ("iterator_train__generator", torch.Generator(), "`random_state`"),
+            ("iterator_valid__shuffle", True, "in their order"),
+        ],
+    )
+    def test_loader_arguments_that_have_no_place(self, table, name, value, instead):
+        with pytest.raises(ParameterError, match=f"`{name}` cannot .*{instead}"):
+            net(**{name: value}).fit(*table)
+        net(**{name: None}, epochs=1).fit(*table)
+
+
+def accuracy_of(fitted, dataset, y=None):
+    """Score without what EpochScoring keeps: it is handed the dataset."""
+    codes = np.array([int(code) for _, code in dataset])
+    return (fitted.predict(dataset) == codes).mean()
+
+
+class NotingRates(torch.optim.AdamW):
+    """Note the learning rates of the groups at every step."""
+
+    def step(self, closure=None):
+        self.__dict__.setdefault("rates", [])
+        self.rates.append(tuple(group["lr"] for group in self.param_groups))
+        return super().step(closure)
 
 
 class RandomFlip:
@@ -429,9 +753,14 @@ class TestDevices:
         with pytest.raises(ParameterError, match="`device` must be 'auto'.*'gpu'"):
             net(device="gpu").fit(*table)
 
-    def test_folds_are_dealt_out_to_the_gpus(self, monkeypatch):
-        from hubclean.pytorch._devices import choose_device
+    @pytest.mark.parametrize("device", ["mps", "xpu", "meta"])
+    def test_a_kind_of_device_that_is_not_there(self, device):
+        if getattr(torch, device, None) and getattr(torch, device).is_available():
+            pytest.skip("it is there")
+        with pytest.raises(ParameterError, match=f"'{device}' is not there.*'cpu'"):
+            choose_device(device)
 
+    def test_folds_are_dealt_out_to_the_gpus(self, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda i: ([3, 8][i], 9))
@@ -526,6 +855,25 @@ class TestWeights:
         split.partial_fit(X, y, sample_weight=none)
         assert split.predict_proba(X)[:, 2].mean() < before
 
+    @pytest.mark.parametrize("size", [7, -1])
+    def test_validation_counts_rows_by_their_weights(self, table, size):
+        X, y = table
+        wrong = np.arange(160) % 4 == 1
+        given = np.where(wrong, (y + 1) % 3, y)
+        held_out = np.arange(120, 160)
+        split = {"train_split": [(np.arange(120), held_out)], "epochs": 8}
+        split["train_split"] = ValidSplit(split["train_split"])
+        fitted = net(module=linear, iterator_valid__batch_size=size, **split)
+        fitted.fit(X, given, np.where(wrong, 0, 1 + np.arange(160) % 3))
+        right = held_out[~wrong[held_out]]
+        weights = 1 + right % 3
+        proba = fitted.predict_proba(X[right])
+        losses = -np.log(proba[np.arange(len(right)), y[right]])
+        last = fitted.history_[-1]
+        assert last["valid_loss"] == pytest.approx(np.average(losses, weights=weights))
+        hits = proba.argmax(1) == y[right]
+        assert last["valid_acc"] == pytest.approx(np.average(hits, weights=weights))
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [
@@ -603,6 +951,31 @@ def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
         cleaner = HubLabelCleaner(net(module=module), cv=2, random_state=0).fit(X, y)
     assert len(cleaner.label_issues_) == len(X)
     assert isinstance(cleaner.estimator_, hp.TorchClassifier)
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
+def test_a_module_may_be_evidence(table):
+    alone, wrapped = (
+        HubLabelCleaner(net(), evidence=evidence, random_state=0).fit(*table)
+        for evidence in (linear(), hp.skorch(module=linear()))
+    )
+    np.testing.assert_array_equal(alone.pred_probs_, wrapped.pred_probs_)
+
+
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+@pytest.mark.parametrize("names", [np.arange(3), np.array(["cat", "dog", "eel"])])
+def test_folds_may_lack_a_class_that_the_module_knows(table, names):
+    X, y = table
+    y = np.where(y == 1, 2, y)
+    y[5] = 1  # the only one: a fold trains without it
+    cleaner = HubLabelCleaner(net(module=linear), cv=2, random_state=0)
+    cleaner.set_params(correction="weight").fit(X, names[y])
+    assert cleaner.pred_probs_.shape == (160, 3)
+    np.testing.assert_allclose(cleaner.pred_probs_.sum(1), 1, atol=1e-5)
+    groups = np.arange(160) % 4
+    groups[y == 2] = 0
+    cleaner.fit(X, names[y], groups=groups)
+    assert (cleaner.predict(X[y == 0]) == names[0]).mean() > 0.7
 
 
 def test_jobs_of_the_cleaner_change_nothing(images):

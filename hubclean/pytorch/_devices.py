@@ -47,7 +47,20 @@ def choose_device(device, fold=None):
             f"skorch: `device` {device!r} is not there: torch sees "
             f"{torch.cuda.device_count()} CUDA devices. Use device='auto' or 'cpu'."
         )
+    if chosen.type not in ("cpu", "cuda"):
+        _try_device(chosen, device)
     return chosen
+
+
+def _try_device(chosen, device):
+    """Ask for a little memory of a device that torch may know, and not have."""
+    try:
+        torch.empty(1, device=chosen).item()
+    except Exception as exc:  # each kind of device fails in a way of its own
+        raise ParameterError(
+            f"skorch: `device` {device!r} is not there: this torch cannot put a "
+            f"number on it ({str(exc).partition('.')[0]}). Use device='auto' or 'cpu'."
+        ) from exc
 
 
 def _best_device(fold):

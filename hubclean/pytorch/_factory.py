@@ -33,11 +33,14 @@ def skorch(
         What `fit` trains on when it is called without X and y.
     module : torch.nn.Module class or instance, callable, str or None
         A class or function is called with the parameters ``module__...``. An instance
-        is copied, and the copy's weights are drawn anew. A name, "resnet18" or
+        is copied, and the copy's weights are drawn anew, but for frozen ones
+        (``requires_grad=False``), which are kept; so is an instance that is an
+        argument of a class, as in ``module__body=net``. A name, "resnet18" or
         "timm/resnet18", is a model of torchvision or timm with a head for the classes
         of `y`. None is a small network sized from the data: a residual one for
         images, a multilayer perceptron for rows of numbers. Outputs are logits or
-        probabilities, one per class. It gets float32: bytes divided by 255, other
+        probabilities, one per class, told apart in training and evaluation mode each.
+        It gets float32: bytes divided by 255, other
         numbers as they are; a module with convolutions gets images with the channels
         first, grey ones with one channel, another module gets rows as they are stored.
     criterion : torch loss class or instance, or None
@@ -75,7 +78,7 @@ def skorch(
         ``pretrained`` (whether a named model has the weights of its library);
         ``features`` (name of a model, or a module: its outputs are computed once for
         every row, and a linear model is trained on them); ``keep_weights`` (start
-        every fold from the weights of the instance, which then must come from other
+        every fold from the weights of the instances, which then must come from other
         data); ``schedule`` ("one_cycle", None, or "auto", which is one cycle without
         `optimizer`); ``amp`` (True, "bfloat16" or "float16": mixed precision);
         ``num_threads`` (of the CPU, 1: folds side by side with ``n_jobs`` use the

@@ -1,18 +1,25 @@
 """The training loop: skorch's, with our batches, devices, losses and stops."""
 
 import contextlib
+import copy
 import math
 
 import torch
-from skorch import NeuralNetClassifier
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import (
+    EpochTimer,
+    InputShapeSetter,
+    PassthroughScoring,
+    PrintLog,
+)
 from torch import nn
 
 from hubclean._progress import epoch_done
-from hubclean.exceptions import ParameterError, TrainingError
+from hubclean.exceptions import HubcleanError, ParameterError, TrainingError
+from hubclean.pytorch._checks import check_loss
 from hubclean.pytorch._data import BatchDataset, BatchOrder
 from hubclean.pytorch._devices import give_memory_back
-from hubclean.pytorch._modules import first_output
+from hubclean.pytorch._feeding import WholeBatches
+from hubclean.pytorch._modules import checked_output, first_output
 from hubclean.pytorch._tensors import prepare
 from hubclean.pytorch._weighted_loss import every_row, gives_every_row, weighted_loss
 
@@ -28,7 +35,7 @@ class EarlyStop(Exception):
     """A callback asked to stop, as skorch's EarlyStopping does."""
 
 
-class TrainingLoop(NeuralNetClassifier):
+class TrainingLoop(WholeBatches):
     """What `TorchClassifier` changes in skorch's steps, epochs and initialisation."""
 
     def notify(self, method_name, **cb_kwargs):
@@ -55,21 +62,22 @@ class TrainingLoop(NeuralNetClassifier):
         base = getattr(dataset_train, "dataset", dataset_train)
         if isinstance(base, BatchDataset):
             base.epoch = len(self.history)
+        if dataset_valid is not None:
+            self.valid_weight_ = _mean_weight(dataset_valid)
         if self.recorder_ is not None:
             self.recorder_.start_epoch()
         if self.lr_steps_ is None and self._scheduled():
-            per_epoch = len(BatchOrder(len(dataset_train), self.batch_size))
-            self.lr_steps_ = one_cycle(
-                per_epoch * self.planned_epochs_, self._peak_lr()
-            )
+            per_epoch = len(BatchOrder(*self.batches_of(dataset_train, True)))
+            self.lr_steps_ = one_cycle(per_epoch * self.planned_epochs_)
+            self._note_peaks()
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
         """Set the learning rate of the step."""
         super().on_batch_begin(net, batch, training, **kwargs)
         if training and self.lr_steps_ is not None:
-            lr = next(self.lr_steps_)
+            share = next(self.lr_steps_)
             for group in self.optimizer_.param_groups:
-                group["lr"] = lr
+                group["lr"] = group["set_lr"] = share * group["peak_lr"]
 
     def train_step_single(self, batch, **fit_params):
         """Forward, loss and gradients of one batch; stop when the loss is no number."""
@@ -78,13 +86,17 @@ class TrainingLoop(NeuralNetClassifier):
         codes = codes.to(self.device_, non_blocking=True)
         with self.randomness_:
             output = self.infer(inputs, **fit_params)
-        loss = self._training_loss(output, codes, batch)
+        if self.trains_on_probabilities_ is None:
+            self.trains_on_probabilities_ = checked_output(
+                output, self.module_, len(codes), len(self.classes_)
+            )
+        loss = self._batch_loss(output, codes, batch)
         if not math.isfinite(loss.item()):
             raise TrainingError(self._no_number(loss.item()))
         self._scaled(loss).backward()
         if self.recorder_ is not None:
             self.recorder_.record(self._logits(output), codes, batch.rows)
-        return {"loss": loss, "y_pred": output}
+        return {"loss": loss, "y_pred": self._logits(output).detach()}
 
     def validation_step(self, batch, **fit_params):
         """Loss of one batch of validation data."""
@@ -93,10 +105,17 @@ class TrainingLoop(NeuralNetClassifier):
         codes = codes.to(self.device_)
         with torch.no_grad():
             output = self.infer(inputs, **fit_params)
-            loss = self.get_loss(output, codes, X=inputs, training=False)
-        correct = (output.argmax(1) == codes).float().mean()
-        self.history.record_batch("valid_acc", correct.item())
-        return {"loss": loss, "y_pred": output}
+            loss = self._batch_loss(output, codes, batch)
+        correct = (output.argmax(1) == codes).float()
+        if batch.weights is not None:
+            # skorch's mean over the batches counts rows; of a batch with little
+            # weight, the loss and the hits are to count little.
+            shares = (batch.weights / self.valid_weight_).to(self.device_)
+            correct = correct * shares
+            if getattr(self.criterion_, "reduction", None) != "sum":
+                loss = loss * shares.mean()
+        self.history.record_batch("valid_acc", correct.mean().item())
+        return {"loss": loss, "y_pred": self._logits(output)}
 
     def _no_number(self, loss):
         """Message of a loss that is NaN or infinite."""
@@ -147,15 +166,26 @@ class TrainingLoop(NeuralNetClassifier):
         logits = self._logits(y_pred)
         if isinstance(self.criterion_, nn.NLLLoss):
             logits = torch.log_softmax(logits, 1)
-        return self.criterion_(logits, y_true)
+        try:
+            return self.criterion_(logits, y_true)
+        except (HubcleanError, torch.cuda.OutOfMemoryError):
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError) as exc:
+            raise ParameterError(
+                f"skorch: `criterion` {type(self.criterion_).__name__} must take "
+                f"logits of shape {tuple(logits.shape)} and codes of classes, shape "
+                f"{tuple(y_true.shape)}; it cannot: {exc} Use "
+                "torch.nn.CrossEntropyLoss."
+            ) from exc
 
-    def _training_loss(self, output, codes, batch):
+    def _batch_loss(self, output, codes, batch):
         """Loss of a batch; the weighted mean of its rows' where they have weights."""
+        training = self.module_.training
         if batch.weights is None:
-            return self.get_loss(output, codes, X=batch[0], training=True)
+            return self.get_loss(output, codes, X=batch[0], training=training)
         weights = batch.weights.to(self.device_)
         with every_row(self.criterion_):
-            losses = self.get_loss(output, codes, X=batch[0], training=True)
+            losses = self.get_loss(output, codes, X=batch[0], training=training)
         return weighted_loss(self.criterion_, losses, codes, weights)
 
     def takes_sample_weight(self):
@@ -165,7 +195,8 @@ class TrainingLoop(NeuralNetClassifier):
     def _logits(self, output):
         """Logits, which are the logarithms of probabilities where those came."""
         output = output.float()
-        if self.gives_probabilities_:
+        training = self.module_.training  # a softmax may be left out of one mode
+        if self.trains_on_probabilities_ if training else self.gives_probabilities_:
             return torch.log(output.clamp_min(torch.finfo(output.dtype).tiny))
         return output
 
@@ -182,12 +213,22 @@ class TrainingLoop(NeuralNetClassifier):
     def initialize_criterion(self):
         """Make the loss; cross-entropy without `criterion`."""
         self.criterion_ = self._made_criterion()
+        check_loss(self.criterion_, len(self.classes_))
         return self
 
     def _made_criterion(self):
-        kwargs = self.get_params_for("criterion")
+        """Loss of its own for every fit: one with parameters is trained, too."""
+        kwargs = copy.deepcopy(self.get_params_for("criterion"))
         criterion = nn.CrossEntropyLoss if self.criterion is None else self.criterion
-        return self.initialized_instance(criterion, kwargs)
+        try:
+            return copy.deepcopy(self.initialized_instance(criterion, kwargs))
+        except TypeError as exc:
+            raise ParameterError(
+                f"skorch: `criterion` must be a loss class of torch that takes the "
+                f"arguments {sorted(kwargs)}, or an instance; got "
+                f"{getattr(criterion, '__name__', criterion)} ({exc}). Wrap a function "
+                "of logits and codes in a torch.nn.Module."
+            ) from exc
 
     def _initialize_criterion(self, reason=None):
         with self._current_init_context("criterion"):
@@ -213,9 +254,15 @@ class TrainingLoop(NeuralNetClassifier):
             return self.optimizer is None
         return self.schedule == "one_cycle"
 
-    def _peak_lr(self):
-        """Learning rate that was asked for."""
-        return self.optimizer_.param_groups[0]["lr"]
+    def _note_peaks(self):
+        """Keep the rate that was asked for each group: that of an earlier cycle, too.
+
+        A training that goes on finds the last rate of the cycle before it, next to
+        zero; another one was set by the user meanwhile.
+        """
+        for group in self.optimizer_.param_groups:
+            if group["lr"] != group.get("set_lr"):
+                group["peak_lr"] = group["lr"]
 
     def set_params(self, **params):
         """Set parameters; they take effect in the next `fit`, as in scikit-learn."""
@@ -247,14 +294,53 @@ class TrainingLoop(NeuralNetClassifier):
         # Loading its own state moves an optimiser to where its parameters are.
         self.optimizer_.load_state_dict(self.optimizer_.state_dict())
 
+    def initialize_callbacks(self):
+        """Make the callbacks; one of them comes too late here."""
+        super().initialize_callbacks()
+        for name, callback in self.callbacks_:
+            if isinstance(callback, InputShapeSetter):
+                raise ParameterError(
+                    f"skorch: the callback {name!r}, an InputShapeSetter, cannot be "
+                    "used: the module is made before callbacks run. Leave it out, and "
+                    "start the module with a lazy layer, torch.nn.LazyLinear for "
+                    "example, which takes its width from the data."
+                )
+        return self
+
+    def check_is_fitted(self, attributes=None, *args, msg=None, **kwargs):
+        """Raise scikit-learn's NotFittedError before `fit`."""
+        if msg is None or not self.initialized_:
+            msg = "skorch: this %(name)s is not fitted yet. Call fit(X, y) first."
+        super().check_is_fitted(attributes, *args, msg=msg, **kwargs)
+
+    def load_params(self, *args, **kwargs):
+        """Load what `save_params` or a Checkpoint saved; see skorch.
+
+        It is read to the CPU, and goes from there to where the module is.
+        """
+        self.check_is_fitted()
+        device, self.device = self.device, "cpu"
+        try:
+            super().load_params(*args, **kwargs)
+        finally:
+            self.device = device
+
     def __getstate__(self):
-        return self.__dict__.copy()
+        # A Checkpoint may pickle the net while it trains.
+        return {name: v for name, v in self.__dict__.items() if name != "lr_steps_"}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
 
 
-def one_cycle(n_steps, peak):
+def _mean_weight(dataset):
+    """Mean weight of the rows of a dataset, or of a subset of one."""
+    rows = getattr(dataset, "indices", slice(None))
+    weights = getattr(getattr(dataset, "dataset", dataset), "weights", None)
+    return 1.0 if weights is None else weights[rows].mean().item()
+
+
+def one_cycle(n_steps, peak=1.0):
     """Learning rates of every step: up to the peak in a third of them, then to zero.
 
     Parameters

@@ -2,13 +2,16 @@
 
 import copy
 import inspect
+import weakref
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from hubclean.exceptions import EstimatorError
 from hubclean.pytorch._tensors import prepare
 
 _RESETS = ("reset_parameters", "_reset_parameters")
+_trained: weakref.WeakSet = weakref.WeakSet()
 
 
 def fresh_module(module, kwargs, keep_weights=False):
@@ -18,10 +21,12 @@ def fresh_module(module, kwargs, keep_weights=False):
     ----------
     module : torch.nn.Module class, instance, or callable that makes one
         A class or callable is called; an instance is copied, and its copy reset.
+        What is frozen in it stays as it is.
     kwargs : dict
-        Arguments of the class or callable.
+        Arguments of the class or callable. They are copied, and modules among them
+        reset like an instance.
     keep_weights : bool
-        Start every fold from the weights of the instance, which then must come from
+        Start every fold from the weights of the instances, which then must come from
         other data.
 
     Returns
@@ -32,16 +37,51 @@ def fresh_module(module, kwargs, keep_weights=False):
     Raises
     ------
     EstimatorError
-        If the class lacks arguments, or the instance cannot reset itself.
+        If the class lacks arguments, the instance cannot reset itself, or the callable
+        gives a module that has been trained.
     """
-    if not isinstance(module, torch.nn.Module):
-        return _made(module, kwargs)
-    if kwargs:
-        return _made(type(module), kwargs)
-    fresh = copy.deepcopy(module)
+    is_instance = isinstance(module, torch.nn.Module)
+    if is_instance and kwargs and keep_weights:
+        named = ", ".join(f"module__{name}" for name in sorted(kwargs))
+        raise EstimatorError(
+            "skorch: `keep_weights=True` starts from the weights of the `module` "
+            f"instance, but another {type(module).__name__} would have to be made for "
+            f"{named}. Make the instance with these arguments, or pass the class."
+        )
+    if is_instance and not kwargs:
+        fresh = copy.deepcopy(module)
+        if not keep_weights:
+            _reset(fresh, "module")
+        return fresh
+    kwargs = copy.deepcopy(kwargs)
     if not keep_weights:
-        _reset(fresh)
-    return fresh
+        for name in kwargs:
+            for part in _modules_in(kwargs[name]):
+                _reset(part, f"module__{name}")
+    return _made(type(module) if is_instance else module, kwargs)
+
+
+def _modules_in(value):
+    """Modules that a value is, or holds."""
+    if isinstance(value, torch.nn.Module):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [part for item in value for part in _modules_in(item)]
+    return []
+
+
+def mark_trained(module):
+    """Remember that a module has been trained, so that it is not taken for fresh."""
+    for part in module.modules():
+        if _learns(part):
+            _trained.add(part)
+
+
+def _learns(part):
+    """Whether a part has parameters of its own that training changes."""
+    return any(p.requires_grad for p in part.parameters(recurse=False))
 
 
 def _made(factory, kwargs):
@@ -58,6 +98,14 @@ def _made(factory, kwargs):
         raise EstimatorError(
             f"skorch: `module` {name} must make a torch.nn.Module; it made a "
             f"{type(made).__name__}."
+        )
+    old = [part for part in made.modules() if part in _trained and _learns(part)]
+    if old:
+        raise EstimatorError(
+            f"skorch: the module that `module` {name} made has a part "
+            f"({type(old[0]).__name__}) that has been trained before, so trained "
+            "weights would leak between folds. Make new parts on each call, or pass "
+            "the module itself."
         )
     return made
 
@@ -76,24 +124,41 @@ def _check_arguments(factory, name, kwargs):
         ) from exc
 
 
-def _reset(module):
-    """Draw the weights of every part anew."""
-    stuck = []
+def _reset(module, parameter):
+    """Draw the weights of every part anew, but for those that are frozen."""
+    stuck, frozen = [], _frozen_parts(module)
+    fixed = [p for p in module.parameters() if not (p.requires_grad or is_lazy(p))]
+    kept = [(weights, weights.detach().clone()) for weights in fixed]
     for name, part in module.named_modules():
+        if part in frozen:
+            continue
         reset = next((getattr(part, r) for r in _RESETS if hasattr(part, r)), None)
         if reset is not None:
             reset()
-        elif any(p.requires_grad for p in part.parameters(recurse=False)):
+        elif _learns(part):
             stuck.append(f"{name or 'the module itself'} ({type(part).__name__})")
+    with torch.no_grad():
+        for weights, value in kept:
+            weights.copy_(value)
     if stuck:
         raise EstimatorError(
-            "skorch: the `module` instance cannot be given fresh weights for each "
-            "fold, because these parts have no reset_parameters(): "
+            f"skorch: the `{parameter}` instance cannot be given fresh weights for "
+            "each fold, because these parts have no reset_parameters(): "
             f"{', '.join(stuck)}. Weights kept from fold to fold have seen the rows "
             "they are to judge, and no wrong label would be found. Pass the class, "
             "with its arguments as module__NAME=...; or, if the weights were trained "
             "on other data, pass keep_weights=True."
         )
+
+
+def _frozen_parts(module):
+    """Parts whose weights are all frozen, with all that is inside of them."""
+    frozen = set()
+    for part in module.modules():
+        weights = list(part.parameters())
+        if weights and not any(p.requires_grad for p in weights):
+            frozen.update(part.modules())
+    return frozen
 
 
 def first_output(output):
@@ -134,7 +199,8 @@ def try_module(module, batch, plan, n_classes):
     Returns
     -------
     gives_probabilities : bool
-        Whether the outputs are probabilities already, and not logits.
+        Whether the outputs are probabilities already, and not logits, in evaluation
+        mode; training may differ.
 
     Raises
     ------
@@ -152,16 +218,41 @@ def try_module(module, batch, plan, n_classes):
             f"{tuple(ready.shape)} and type {ready.dtype}: {exc} Build it for this "
             "shape (images have channels first), or change the rows with `transform`."
         ) from exc
-    output = first_output(output)
+    return checked_output(first_output(output), module, len(batch), n_classes)
+
+
+def checked_output(output, module, n_rows, n_classes):
+    """Whether the outputs of a batch are probabilities; an error if they are too few.
+
+    Parameters
+    ----------
+    output : Tensor
+        What the module gave.
+    module : torch.nn.Module
+        Named in the error.
+    n_rows, n_classes : int
+        Rows of the batch, and classes of `y`.
+
+    Returns
+    -------
+    gives_probabilities : bool
+        Whether they are probabilities already, and not logits.
+
+    Raises
+    ------
+    EstimatorError
+        If there is not one output for each class.
+    """
     if output.ndim != 2 or output.shape[1] != n_classes:
+        mode = "training" if module.training else "evaluation"
         raise EstimatorError(
             f"skorch: `module` {type(module).__name__} must have {n_classes} outputs, "
-            f"one per class of `y`; for {len(batch)} rows it gave the shape "
-            f"{tuple(output.shape)}. Change its last layer to {n_classes} outputs (2 "
-            "for two classes, not 1), or, if these rows lack some classes, name all "
-            "of them with `classes`."
+            f"one per class of `y`; for {n_rows} rows it gave the shape "
+            f"{tuple(output.shape)} in {mode} mode. Change its last layer to "
+            f"{n_classes} outputs (2 for two classes, not 1), or, if these rows lack "
+            "some classes, name all of them with `classes`."
         )
-    return are_probabilities(output)
+    return are_probabilities(output.detach())
 
 
 def are_probabilities(output):
@@ -174,8 +265,6 @@ def are_probabilities(output):
     >>> are_probabilities(torch.tensor([[0.3, 2.0]]))
     False
     """
-    output = output.float()
-    ones = torch.ones(len(output))
-    return bool(
-        (output >= 0).all() and torch.allclose(output.sum(1).cpu(), ones, atol=1e-3)
-    )
+    rounding = 1e-3 if output.dtype == torch.float32 else 2e-2
+    totals = output.float().sum(1)
+    return bool((output >= 0).all() and ((totals - 1).abs() <= rounding).all())

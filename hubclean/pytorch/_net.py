@@ -16,15 +16,17 @@ from hubclean.exceptions import (
     LabelsError,
     ParameterError,
 )
+from hubclean.pytorch._checks import check_parameters
 from hubclean.pytorch._columns import as_rows, is_map_dataset, labels_of
-from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
+from hubclean.pytorch._data import BatchDataset
 from hubclean.pytorch._devices import choose_device
 from hubclean.pytorch._features import EmbeddedRows, embed, features_key
+from hubclean.pytorch._feeding import is_whole
 from hubclean.pytorch._loop import EarlyStop, TrainingLoop
-from hubclean.pytorch._modules import fresh_module, try_module
+from hubclean.pytorch._modules import fresh_module, mark_trained, try_module
 from hubclean.pytorch._named import named_model
 from hubclean.pytorch._networks import default_network
-from hubclean.pytorch._randomness import Randomness, device_seed, seeded, thread_count
+from hubclean.pytorch._randomness import Randomness, device_seed, thread_count
 from hubclean.pytorch._recording import HeldOutRecorder, MarginRecorder
 from hubclean.pytorch._tensors import plan_input, prepare
 
@@ -176,6 +178,7 @@ class TorchClassifier(TrainingLoop):
 
     def _start(self):
         """Choose seed and device of a training that starts from nothing."""
+        check_parameters(self.get_params(deep=False))
         seed = self.random_state
         if not isinstance(seed, Integral):
             seed = draw_seed(random_generator(seed))
@@ -308,7 +311,8 @@ class TorchClassifier(TrainingLoop):
 
     def _train(self, dataset, evaluate, fit_params):
         """Run the epochs, write down what is asked for, leave the module on the CPU."""
-        self.planned_epochs_ = fit_params.get("epochs") or self.max_epochs
+        epochs = fit_params.get("epochs")
+        self.planned_epochs_ = self.max_epochs if epochs is None else epochs
         self.recorder_ = None
         if self.record_margins:
             self.recorder_ = MarginRecorder(len(dataset), len(self.classes_))
@@ -319,6 +323,7 @@ class TorchClassifier(TrainingLoop):
                 rows, self.planned_epochs_, self.average_epochs
             )
         self.lr_steps_ = None
+        mark_trained(self.module_)
         self.start_precision()
         with self._on_device():
             self.notify("on_train_begin", X=dataset, y=dataset.codes)
@@ -357,14 +362,11 @@ class TorchClassifier(TrainingLoop):
             Columns in the order of ``classes_``; rows sum to 1.
         """
         self.check_is_fitted()
-        rows = self._rows(X)
-        dataset = self._dataset(rows, None, training=False)
-        proba = np.empty((len(rows), len(self.classes_)))
-        with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
-            self._set_training(False)
-            for batch in self.get_iterator(dataset, training=False):
-                logits = self._logits(self.infer(batch[0])).double()
-                proba[batch.rows] = torch.softmax(logits, 1).cpu().numpy()
+        if self._is_scoring():
+            logits = list(self.forward_iter(X, device="cpu"))
+        else:
+            logits = self._predicted_logits(X)
+        proba = torch.softmax(torch.cat(logits).double(), 1).numpy()
         bad = np.flatnonzero(~np.isfinite(proba).all(1))
         if len(bad):
             raise ParameterError(
@@ -373,45 +375,41 @@ class TorchClassifier(TrainingLoop):
             )
         return proba
 
+    def _predicted_logits(self, X):
+        """Logits of every batch of rows, on the CPU."""
+        dataset = X
+        if not is_whole(X):
+            dataset = self._dataset(self._rows(X), None, training=False)
+        with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
+            self._set_training(False)
+            batches = self.get_iterator(dataset, training=False)
+            return [self._evaluated(batch[0]).cpu() for batch in batches]
+
+    def _evaluated(self, inputs):
+        """Logits of a batch; what fails for rows of another shape says so."""
+        try:
+            return self._logits(self.infer(inputs))
+        except (RuntimeError, ValueError, TypeError, IndexError) as exc:
+            given = tuple(inputs.shape[1:])
+            if given == self.row_shape_:
+                raise
+            raise ParameterError(
+                f"skorch: X must have rows of shape {self.row_shape_}, as in `fit`; "
+                f"got rows of shape {given}, which the module cannot take ({exc})."
+            ) from exc
+
+    def _is_scoring(self):
+        """Whether a callback of skorch scores outputs that it has kept."""
+        return "forward_iter" in vars(self)
+
     def predict(self, X):
-        """Label with the largest probability, shape (n_samples,)."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        """Label with the largest probability, shape (n_samples,).
 
-    def check_data(self, X, y):
-        """Nothing: `fit` has checked rows and labels."""
-
-    def get_dataset(self, X, y=None):
-        """Dataset of whole batches of training rows, for any X."""
-        if isinstance(X, BatchDataset):
-            return X
-        return self._dataset(self._rows(X), y, training=True)
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Training and validation data; `valid_dataset` before skorch's split."""
-        if self.valid_dataset is None:
-            return super().get_split_datasets(X, y, **fit_params)
-        rows, labels = self._rows_and_labels(self.valid_dataset, None)
-        codes = code_labels(labels, self.classes_, by="skorch")
-        return X, self._dataset(rows, codes, training=False)
-
-    def get_iterator(self, dataset, training=False):
-        """Loader of whole batches; torch's own where processes are asked for."""
-        kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
-        kind = self.iterator_train if training else self.iterator_valid
-        batch_size = kwargs.pop("batch_size", self.batch_size)
-        batch_size = len(dataset) if batch_size == -1 else batch_size
-        seed = self.seed_ if training and kwargs.pop("shuffle", self.shuffle) else None
-        if not kwargs and kind is torch.utils.data.DataLoader:
-            base = getattr(dataset, "dataset", dataset)
-            threads = self.read_threads if getattr(base, "slow", True) else 0
-            return BatchLoader(dataset, batch_size, seed, threads)
-        return kind(
-            dataset,
-            batch_sampler=BatchOrder(len(dataset), batch_size, seed),
-            collate_fn=_as_fetched,
-            generator=seeded(self.seed_),
-            **kwargs,
-        )
+        Callbacks that score, such as skorch's EpochScoring, compare with the labels of
+        batches, which are codes: they get codes.
+        """
+        codes = self.predict_proba(X).argmax(1)
+        return codes if self._is_scoring() or is_whole(X) else self.classes_[codes]
 
     def initialize_module(self):
         """Make a module with fresh weights, and try it on a few rows."""
@@ -421,6 +419,7 @@ class TorchClassifier(TrainingLoop):
                 "initialize()."
             )
         n_classes = len(self.classes_)
+        self.row_shape_ = tuple(self.tried_rows_.shape[1:])
         with self.randomness_:
             module = self._made_module(n_classes)
             self.input_plan_ = plan_input(
@@ -432,6 +431,7 @@ class TorchClassifier(TrainingLoop):
             if module is None:
                 ready = prepare(self.tried_rows_, self.input_plan_, "cpu")
                 module = default_network(ready, n_classes, self.features is not None)
+            self.trains_on_probabilities_ = None  # told by the first batch
             self.gives_probabilities_ = try_module(
                 module, self.tried_rows_[:2], self.input_plan_, n_classes
             )
@@ -454,7 +454,3 @@ class TorchClassifier(TrainingLoop):
         if self.compile:
             self.module_.compile(**self.get_params_for("compile"))
         return self
-
-
-def _as_fetched(batch):
-    return batch

@@ -44,7 +44,7 @@ class MarginRecorder:
 
     def history(self):
         """Margins, shape (n_epochs, n_samples); NaN where a row was not trained on."""
-        return np.stack(self.epochs)
+        return np.array(self.epochs, np.float32).reshape(-1, self.n_samples)
 
     def mean(self):
         """Mean over the epochs, shape (n_samples,); NaN for rows never trained on."""
