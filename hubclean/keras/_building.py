@@ -15,12 +15,13 @@ from scikeras._utils import (
 
 from hubclean.exceptions import EstimatorError
 from hubclean.keras._networks import application, default_network
+from hubclean.keras._outputs import probe_outputs
 from hubclean.keras._rebuild import (
     check_same_weights,
     compile_arguments,
     fresh_model,
 )
-from hubclean.keras._targets import default_loss, plan_targets, probe_outputs
+from hubclean.keras._targets import default_loss, plan_targets
 
 _PROBED_ROWS = 8
 _WAITING, _WAITING_BYTES = 3, 1 << 26

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from hubclean.exceptions import EstimatorError
+from hubclean.keras._outputs import OUT_OF_RANGE
 
 _SPARSE = {"sparse_categorical_crossentropy"}
 _ONE_COLUMN = {"binary_crossentropy", "binary_focal_crossentropy"}
@@ -30,23 +31,6 @@ _SCORES = {
 }
 _CROSSENTROPIES = _SPARSE | _ONE_COLUMN | _ONE_HOT
 _KNOWN = _CROSSENTROPIES | _HINGE | _SCORES
-_PROBABILITY = 1e-3
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a network gives for a row.
-
-    Attributes
-    ----------
-    units : int
-        Length of a row of outputs.
-    activation : str or None
-        Name of the last activation; None when it cannot be told.
-    """
-
-    units: int
-    activation: str | None
 
 
 @dataclass(frozen=True)
@@ -244,11 +228,13 @@ def _check_scale(loss, name, outputs):
             "from_logits=False, or take the activation off."
         )
     if not from_logits and outputs.activation not in ("softmax", "sigmoid", None):
+        what = f"the model ends in {outputs.activation!r} outputs"
+        if outputs.activation == OUT_OF_RANGE:
+            what = "outputs of the model are not between 0 and 1"
         raise EstimatorError(
-            f"KerasClassifier: the loss {name} expects probabilities, but the model "
-            f"ends in {outputs.activation!r} outputs. Give the last layer a "
-            f"{'sigmoid' if outputs.units == 1 else 'softmax'}, or the loss "
-            "from_logits=True."
+            f"KerasClassifier: the loss {name} expects probabilities, but {what}. Give "
+            f"the last layer a {'sigmoid' if outputs.units == 1 else 'softmax'}, or "
+            "the loss from_logits=True."
         )
     if name in _SPARSE | _ONE_HOT and outputs.activation == "sigmoid":
         raise EstimatorError(
@@ -266,96 +252,3 @@ def _scale(loss, name, outputs):
     if name in _CROSSENTROPIES:
         return "probabilities"
     return "scores" if name in _SCORES else "logits"
-
-
-def probe_outputs(model, rows):
-    """Run a few rows through a model, which builds it, and tell what comes out.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built or not.
-    rows : ndarray of shape (n, ...)
-        Some rows as the model takes them.
-
-    Returns
-    -------
-    outputs : Outputs
-        Number of units and last activation.
-
-    Raises
-    ------
-    EstimatorError
-        If the model cannot take the rows, or does not give one row of outputs each.
-    """
-    try:
-        values = model(_tensor(rows), training=False)
-    except Exception as exc:  # Keras lets errors of every backend through
-        raise EstimatorError(
-            f"KerasClassifier: the model cannot take rows of shape {rows.shape[1:]} "
-            f"and type {rows.dtype}: {exc}"
-        ) from exc
-    if isinstance(values, (dict, list, tuple)) or len(values.shape) != 2:
-        got = getattr(values, "shape", type(values).__name__)
-        raise EstimatorError(
-            "KerasClassifier: the model must give one row of class outputs for each "
-            f"row, shape (n, n_classes); got {got}. Use the output that tells the "
-            "classes alone."
-        )
-    values = keras.ops.convert_to_numpy(values)
-    activation = last_activation(model) or _activation_of(values)
-    return Outputs(int(values.shape[1]), activation)
-
-
-def _tensor(rows):
-    """Text as a tensor; older versions of Keras take objects for numbers."""
-    return (
-        keras.ops.convert_to_tensor(rows.astype(str)) if rows.dtype == object else rows
-    )
-
-
-def _activation_of(values):
-    """Softmax shows in the numbers themselves; other activations do not."""
-    if values.shape[1] == 1 or np.any(values < 0):
-        return None
-    ones = np.abs(values.sum(axis=1) - 1) < _PROBABILITY
-    return "softmax" if ones.all() else None
-
-
-def last_activation(model):
-    """Name of the activation a model ends in; None when it cannot be told.
-
-    Examples
-    --------
-    >>> layers = [keras.layers.Dense(3), keras.layers.Softmax()]
-    >>> last_activation(keras.Sequential(layers))
-    'softmax'
-    """
-    layer = _last_layer(model)
-    if layer is None:
-        return None
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    activation = getattr(layer, "activation", None)
-    if activation is None:
-        return None
-    name = getattr(activation, "__name__", None) or type(activation).__name__
-    return name.lower()
-
-
-def _last_layer(model):
-    """Layer that makes the output; None for models that do not tell."""
-    if isinstance(model, keras.Sequential):
-        layers = [layer for layer in model.layers if not _changes_nothing(layer)]
-        layer = layers[-1] if layers else None
-    elif getattr(model, "outputs", None) and len(model.outputs) == 1:
-        layer = getattr(model.outputs[0], "_keras_history", (None,))[0]
-    else:
-        return None
-    return _last_layer(layer) if isinstance(layer, keras.Model) else layer
-
-
-def _changes_nothing(layer):
-    """Whether a layer at the end leaves the outputs what they are."""
-    kinds = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape)
-    return isinstance(layer, kinds)
