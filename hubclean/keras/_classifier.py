@@ -12,7 +12,7 @@ from hubclean._hooks import epochs_to_average
 from hubclean._validation import check_labels, code_labels
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
 from hubclean.keras._building import build_network, free_networks
-from hubclean.keras._datasets import from_dataset, is_tf_dataset
+from hubclean.keras._datasets import is_tf_dataset, read_dataset
 from hubclean.keras._feeding import Feed, Rows
 from hubclean.keras._mending import MendedClassifier
 from hubclean.keras._randomness import draw_seed, seeded
@@ -113,9 +113,9 @@ class KerasClassifier(MendedClassifier):
         X : array-like, lazy column or tf.data.Dataset of n_samples rows, or None
             What the network takes; None takes `dataset`.
         y : array-like of shape (n_samples,) or None
-            Labels; None takes them from a dataset of (x, y) pairs.
+            Labels; None takes them from a dataset of (x, y) or (x, y, weights).
         sample_weight : array-like of shape (n_samples,) or None
-            Weights of the rows.
+            Weights of the rows; None takes those of a dataset of (x, y, weights).
         evaluate : rows like X or None
             Held-out rows to predict while training: see ``evaluated_proba_``.
         **fit_params : dict
@@ -182,11 +182,13 @@ class KerasClassifier(MendedClassifier):
             With ``model_``, ready to predict.
         """
         self._forget()
+        X, y, _ = self._rows_and_labels(X, y)
         self._prepare(X, y, None)
         return self
 
     def _fit(self, X, y, sample_weight, evaluate, classes, **fit_params):
         """Build the network unless there is one, and train it."""
+        X, y, sample_weight = self._rows_and_labels(X, y, sample_weight)
         rows, codes = self._prepare(X, y, classes)
         weights = row_weights(
             self.class_weight, self.classes_[codes], sample_weight, rows.n
@@ -202,7 +204,6 @@ class KerasClassifier(MendedClassifier):
 
     def _prepare(self, X, y, classes):
         """Rows and class numbers; learns the classes and builds the network."""
-        X, y = self._rows_and_labels(X, y)
         rows = Rows(X, self._transform_of(training=True))
         labels = check_labels(y, by="KerasClassifier", n_samples=rows.n)
         if self.initialized_:
@@ -223,23 +224,23 @@ class KerasClassifier(MendedClassifier):
             self._initialize_callbacks()
         return rows, codes
 
-    def _rows_and_labels(self, X, y):
-        """Rows and labels, which a source or a dataset of pairs brings along."""
+    def _rows_and_labels(self, X, y=None, weights=None):
+        """Rows, labels and weights, which a source or a dataset may bring along."""
         X = self.dataset if X is None else X
-        if y is None and is_tf_dataset(X):
-            X, y = from_dataset(X)
+        if is_tf_dataset(X):
+            X, *brought = read_dataset(X)
+            y = brought[0] if y is None else y
+            weights = brought[1] if weights is None else weights
         elif y is None and hasattr(X, "X") and hasattr(X, "y"):
             X, y = X.X, X.y
         elif y is None and isinstance(X, tuple) and len(X) == 2:
             X, y = X
-        elif is_tf_dataset(X):
-            X = from_dataset(X)[0]
         if X is None or y is None:
             raise ParameterError(
                 "KerasClassifier: fit needs X and y, or a dataset of (x, y) pairs as X "
                 "or as the parameter `dataset`."
             )
-        return X, y
+        return X, y, weights
 
     def _transform_of(self, training):
         """Transform of the rows while training, or while predicting."""
@@ -413,7 +414,7 @@ class KerasClassifier(MendedClassifier):
     def _feed_to_predict(self, X, batch_size=None):
         """Rows in order, without targets."""
         if is_tf_dataset(X):
-            X = from_dataset(X)[0]
+            X = read_dataset(X)[0]
         if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
             _check_feature_names(self, X, reset=False)
         rows = Rows(X, self._transform_of(training=False))
