@@ -241,6 +241,49 @@ def test_pickles_and_copies_predict_the_same_and_train_on(rows):
     assert len(again.history_["loss"]) == 4
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_pickles_in_half_precision_predict_the_same(rows, policy):
+    X, y = rows
+    keras.config.set_dtype_policy(policy)
+    try:
+        fitted = quick(build, optimizer__learning_rate=0.01).fit(X, y)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert again.model_.dtype_policy.name == policy
+    assert keras.config.dtype_policy().name == "float32"
+    again.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"model__hidden": 5}, {"model__hidden": 6}),
+        ({}, {"model__hidden": 6}),
+        ({}, {"optimizer": "sgd"}),
+        ({}, {"model": small()}),
+        ({"model": small(activation=None)}, {"model": small(), "epochs": 1}),
+        ({"model": small(activation=None)}, {"epochs": 1}),
+    ],
+)
+def test_pickles_keep_the_network_when_parameters_are_set_afterwards(
+    rows, before, after
+):
+    X, y = rows
+    fitted = quick(**{"model": build, **before}).fit(X, y)
+    fitted.set_params(**after)
+    expected = fitted.predict_proba(X)
+    for again in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        np.testing.assert_array_equal(again.predict_proba(X), expected)
+        assert again.get_params().keys() == fitted.get_params().keys()
+        for name in after.keys() - {"model"}:
+            assert again.get_params()[name] == after[name]
+        same = again._built_with["model"] is again.model
+        assert same == (fitted._built_with["model"] is fitted.model)
+        again.fit(X, y)
+
+
 def test_partial_fit_goes_on(rows):
     X, y = rows
     classifier = quick(build).partial_fit(X[:60], y[:60], classes=[0, 1, 2])

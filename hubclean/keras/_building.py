@@ -60,7 +60,8 @@ def build_network(classifier, sample):
     )
     # Keras makes the optimizer's variables while it traces the first training step,
     # and then has to trace that step twice.
-    network.optimizer.build(network.trainable_variables)
+    if not network.optimizer.built:  # building twice doubles what scales its losses
+        network.optimizer.build(network.trainable_variables)
     _used.add(network)
     return network, targets
 

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 
+import keras
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
@@ -222,6 +223,9 @@ class KerasClassifier(MendedClassifier):
             # The default network is sized and scaled by these rows, the others by one.
             self._sample = sample if self.model is None else sample[:1]
             self._initialize_callbacks()
+        # What a pickle builds the network with again, whatever is set meanwhile.
+        self._built_with = self.get_params(deep=False)
+        self._policy = keras.config.dtype_policy().name
         return rows, codes
 
     def _rows_and_labels(self, X, y=None, weights=None):
