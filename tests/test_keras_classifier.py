@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.utils import get_tags
 
@@ -166,6 +167,14 @@ def test_bad_rows_and_labels(rows):
         quick().fit(X)
     with pytest.raises(ParameterError, match="`batch_size` must be a whole number"):
         quick(batch_size=0).fit(X, y)
+    with pytest.raises(ParameterError, match="`epochs` must be a whole number from 1"):
+        quick(epochs=0).fit(X, y)
+    with pytest.raises(ParameterError, match="must be a whole number .* got 1.5"):
+        quick().fit(X, y, epochs=1.5)
+    with pytest.raises(ValidationError, match=r"got a dict with the keys \['a'\]"):
+        quick().fit({"a": X}, y)
+    with pytest.raises(ValidationError, match="an array-like of rows; got one int"):
+        quick().fit(3, y)
     fitted = quick(small(), epochs=1).fit(X, y)
     with pytest.raises(ValidationError, match=r"rows of shape \(3,\), but was fitted"):
         fitted.predict(X[:, :3])
@@ -365,6 +374,37 @@ def test_validation_rows_are_of_every_class_and_callbacks_see_them(rows):
     ).fit(*rows)
     assert classifier.callbacks_[0].stopped < 29
     assert len(classifier.history_["val_loss"]) == classifier.callbacks_[0].stopped + 1
+
+
+@pytest.mark.parametrize("names", [[10, 20, 30], ["b", "c", "a"]])
+@pytest.mark.parametrize("loss", [None, "categorical_crossentropy"])
+def test_validation_rows_of_your_own_have_labels_as_the_others(rows, names, loss):
+    X, y = rows
+    labels = np.array(names)[y]
+    made = small(activation="softmax")
+    # Nothing is learned, so the loss of the same rows is the same.
+    fitted = quick(made, loss=loss, optimizer__learning_rate=0.0, batch_size=-1)
+    fitted.set_params(validation_split=0.5).fit(X, labels, validation_data=(X, labels))
+    history = fitted.history_
+    np.testing.assert_allclose(history["val_loss"], history["loss"], rtol=1e-5)
+    weights = np.where(y == 0, 1.0, 0.0)
+    fitted.fit(X, labels, validation_data=(X, labels, weights))
+    first = fitted.fit(X, labels, validation_data=(X[y == 0], labels[y == 0]))
+    assert not np.allclose(first.history_["val_loss"], history["loss"])
+    routed = quick(made, fit__validation_data=(X, labels)).fit(X, labels)
+    assert "val_loss" in routed.history_
+    with pytest.raises(LabelsError, match="one of the 3 classes in `classes_`"):
+        fitted.fit(X, labels, validation_data=(X, np.full(90, type(names[0])(9))))
+    with pytest.raises(ParameterError, match=r"must be \(X, y\), .* got ndarray"):
+        fitted.fit(X, labels, validation_data=X)
+    with pytest.raises(ValidationError, match=r"rows of shape \(3,\), but was fitted"):
+        fitted.fit(X, labels, validation_data=(X[:, :3], labels))
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_predicting_takes_a_fit_before(rows, method):
+    with pytest.raises(NotFittedError):
+        getattr(quick(small()), method)(rows[0])
 
 
 def test_weights_of_rows_and_classes_count(rows):

@@ -1,8 +1,5 @@
 """The scikeras classifier that builds fresh networks and feeds whole batches."""
 
-import contextlib
-import copy
-
 import keras
 import numpy as np
 from sklearn.metrics import accuracy_score
@@ -13,12 +10,18 @@ from hubclean._hooks import epochs_to_average
 from hubclean._validation import check_labels, code_labels
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
 from hubclean.keras._building import build_network, free_networks
-from hubclean.keras._datasets import is_tf_dataset, read_dataset
-from hubclean.keras._feeding import Feed, Rows
+from hubclean.keras._datasets import is_tf_dataset, parts_of, read_dataset
+from hubclean.keras._feeding import Feed, Rows, batch_rows, check_epochs
 from hubclean.keras._mending import MendedClassifier
 from hubclean.keras._randomness import draw_seed, seeded
 from hubclean.keras._sample_rows import row_weights, split_validation
-from hubclean.keras._training import Evaluation, Margins, Watch
+from hubclean.keras._training import (
+    Evaluation,
+    Margins,
+    Watch,
+    own_callbacks,
+    watched,
+)
 
 _SAMPLE_ROWS = 64
 
@@ -121,7 +124,8 @@ class KerasClassifier(MendedClassifier):
             Held-out rows to predict while training: see ``evaluated_proba_``.
         **fit_params : dict
             For `keras.Model.fit`; ``epochs`` and others take the place of the
-            parameters of the same name.
+            parameters of the same name, and ``validation_data``, which is (X, y),
+            (X, y, weights) or a dataset with labels as in `y`, that of a split.
 
         Returns
         -------
@@ -229,16 +233,8 @@ class KerasClassifier(MendedClassifier):
         return rows, codes
 
     def _rows_and_labels(self, X, y=None, weights=None):
-        """Rows, labels and weights, which a source or a dataset may bring along."""
-        X = self.dataset if X is None else X
-        if is_tf_dataset(X):
-            X, *brought = read_dataset(X)
-            y = brought[0] if y is None else y
-            weights = brought[1] if weights is None else weights
-        elif y is None and hasattr(X, "X") and hasattr(X, "y"):
-            X, y = X.X, X.y
-        elif y is None and isinstance(X, tuple) and len(X) == 2:
-            X, y = X
+        """Rows, labels and weights, which X or the parameter may bring along."""
+        X, y, weights = parts_of(self.dataset if X is None else X, y, weights)
         if X is None or y is None:
             raise ParameterError(
                 "KerasClassifier: fit needs X and y, or a dataset of (x, y) pairs as X "
@@ -282,37 +278,31 @@ class KerasClassifier(MendedClassifier):
     def _train(self, rows, codes, weights, evaluate, fit_params):
         """Run the epochs."""
         arguments = {**self._keras_arguments("fit"), **fit_params}
-        batch_size = self._batch_size(arguments.pop("batch_size", None), rows.n)
-        split = arguments.pop("validation_split", 0.0)
+        epochs = check_epochs(arguments.pop("epochs"))
+        batch_size = batch_rows(arguments.pop("batch_size", None), rows.n)
+        validation = arguments.pop("validation_data", None)
+        split = arguments.pop("validation_split", 0.0) if validation is None else 0.0
         shuffle = bool(arguments.pop("shuffle", True))
         train, held_out = split_validation(codes, split, self.seed_)
-        targets = self.targets_.encode(codes)
-        weights_of = (lambda part: None) if weights is None else weights.__getitem__
-        feed = Feed(
-            rows,
-            batch_size,
-            train,
-            targets[train],
-            weights_of(train),
-            self.seed_,
-            shuffle,
-        )
+
+        def feed_of(part, size, **order):
+            targets = self.targets_.encode(codes[part])
+            part_weights = None if weights is None else weights[part]
+            return Feed(rows, size, part, targets, part_weights, **order)
+
+        feed = feed_of(train, batch_size, seed=self.seed_, shuffle=shuffle)
+        size = arguments.get("validation_batch_size") or batch_size
         if held_out is not None:
-            size = arguments.get("validation_batch_size") or batch_size
-            held = Feed(
-                rows,
-                self._batch_size(size, rows.n),
-                held_out,
-                targets[held_out],
-                weights_of(held_out),
-            )
+            held = feed_of(held_out, batch_rows(size, rows.n))
             arguments["validation_data"] = held.for_keras()
-        epochs = arguments.pop("epochs")
+        elif validation is not None:
+            held = self._validation_feed(validation, size)
+            arguments["validation_data"] = held.for_keras()
         start = arguments.pop("initial_epoch", 0)
         hooks = self._hooks(feed, rows.n, evaluate, epochs, start)
-        self.callbacks_ = _own_callbacks(self._fit_callbacks)
-        self.callbacks_ += _own_callbacks(arguments.pop("callbacks", None) or [])
-        with feed.own_errors(), _margins_watched(hooks["margins"], self.model_):
+        self.callbacks_ = own_callbacks(self._fit_callbacks)
+        self.callbacks_ += own_callbacks(arguments.pop("callbacks", None) or [])
+        with feed.own_errors(), watched(hooks["margins"], self.model_):
             history = self.model_.fit(
                 feed.for_keras(),
                 epochs=start + epochs,
@@ -322,6 +312,23 @@ class KerasClassifier(MendedClassifier):
                 **arguments,
             )
         self._keep(history.history, hooks, start)
+
+    def _validation_feed(self, data, batch_size):
+        """Rows that `fit` was given as `validation_data`, as Keras takes them."""
+        is_tuple = isinstance(data, tuple | list) and len(data) in (2, 3)
+        X, y, weights = parts_of(*data) if is_tuple else parts_of(data)
+        if y is None:
+            raise ParameterError(
+                "KerasClassifier: `validation_data` must be (X, y), (X, y, weights) or "
+                f"a tf.data.Dataset of them; got {type(data).__name__}."
+            )
+        rows = self._rows_to_predict(X)
+        labels = check_labels(y, by="KerasClassifier", n_samples=rows.n)
+        targets = self.targets_.encode(
+            code_labels(labels, self.classes_, by="KerasClassifier")
+        )
+        weights = row_weights(None, labels, weights, rows.n)
+        return Feed(rows, batch_rows(batch_size, rows.n), None, targets, weights)
 
     def _hooks(self, feed, n_rows, evaluate, epochs, start):
         """Callbacks of hubclean's own."""
@@ -392,7 +399,8 @@ class KerasClassifier(MendedClassifier):
         labels : ndarray of shape (n_samples,)
             In the dtype of the labels that `fit` saw.
         """
-        return self.classes_[self.predict_proba(X, **predict_params).argmax(axis=1)]
+        columns = self.predict_proba(X, **predict_params).argmax(axis=1)
+        return self.classes_[columns]
 
     def score(self, X, y, sample_weight=None):
         """Accuracy of `predict`.
@@ -417,6 +425,12 @@ class KerasClassifier(MendedClassifier):
 
     def _feed_to_predict(self, X, batch_size=None):
         """Rows in order, without targets."""
+        rows = self._rows_to_predict(X)
+        given = self._keras_arguments("predict").get("batch_size")
+        return Feed(rows, batch_rows(batch_size or given, rows.n))
+
+    def _rows_to_predict(self, X):
+        """Rows of the shape that `fit` saw."""
         if is_tf_dataset(X):
             X = read_dataset(X)[0]
         if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
@@ -429,8 +443,7 @@ class KerasClassifier(MendedClassifier):
                     f"KerasClassifier: X has rows of shape {shape}, but was fitted "
                     f"with rows of shape {expected}."
                 )
-        given = self._keras_arguments("predict").get("batch_size")
-        return Feed(rows, self._batch_size(batch_size or given, rows.n))
+        return rows
 
     def _probabilities(self, data, **predict_params):
         """Class probabilities from the network as it is now."""
@@ -448,42 +461,3 @@ class KerasClassifier(MendedClassifier):
         routed = {k[len(start) :]: v for k, v in params.items() if k.startswith(start)}
         routed.pop("callbacks", None)
         return {**given, **{k: v for k, v in routed.items() if "__" not in k}}
-
-    @staticmethod
-    def _batch_size(batch_size, n_rows):
-        """Rows of a batch; -1 takes all in one."""
-        if batch_size is None:
-            return 64
-        if batch_size == -1:
-            return max(1, n_rows)
-        if batch_size != int(batch_size) or batch_size < 1:
-            raise ParameterError(
-                "KerasClassifier: `batch_size` must be a whole number from 1 up, or -1 "
-                f"for all rows; got {batch_size!r}."
-            )
-        return int(batch_size)
-
-
-@contextlib.contextmanager
-def _margins_watched(margins, network):
-    """Let a margin recorder watch a network while it trains."""
-    if margins is None:
-        yield
-        return
-    margins.watch(network)
-    try:
-        yield
-    finally:
-        margins.release(network)
-
-
-def _own_callbacks(callbacks):
-    """Copies of callbacks: what they store must not travel between folds."""
-    copies = []
-    for callback in callbacks:
-        if isinstance(callback, list):
-            copies += _own_callbacks(callback)
-            continue
-        model = getattr(callback, "model", None)
-        copies.append(copy.deepcopy(callback, {id(model): None}))
-    return copies

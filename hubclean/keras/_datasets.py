@@ -88,6 +88,27 @@ def read_dataset(dataset, in_memory=_IN_MEMORY):
     return X, y, None if weights[0] is None else np.concatenate(weights).reshape(len(X))
 
 
+def parts_of(X, y=None, weights=None):
+    """Rows, labels and weights, where a source, a pair or a dataset brings them along.
+
+    Examples
+    --------
+    >>> parts_of(([1, 2], ["a", "b"]))
+    ([1, 2], ['a', 'b'], None)
+    """
+    if is_tf_dataset(X):
+        X, *brought = read_dataset(X)
+        given = (y, weights)
+        y, weights = (
+            b if g is None else g for g, b in zip(given, brought, strict=True)
+        )
+    elif y is None and hasattr(X, "X") and hasattr(X, "y"):
+        X, y = X.X, X.y
+    elif y is None and isinstance(X, tuple) and len(X) == 2:
+        X, y = X
+    return X, y, weights
+
+
 def _check_length(dataset):
     """Ask for a length that is known."""
     cardinality = int(dataset.cardinality())

@@ -130,6 +130,7 @@ def plan_targets(loss, outputs, n_classes, one_hot=None):
 
     Examples
     --------
+    >>> from hubclean.keras._outputs import Outputs
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> plan_targets(loss, Outputs(3, "linear"), 3)
     Targets(n_classes=3, form='codes', scale='logits')
