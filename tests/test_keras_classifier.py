@@ -88,6 +88,17 @@ def test_every_way_to_end_a_model_gives_probabilities(rows, model, loss):
     assert (fitted.predict(X) == names).mean() > 0.9
 
 
+def test_a_loss_of_your_own_gets_the_targets_that_it_can_take(rows):
+    def own(y_true, y_pred):
+        return -keras.ops.sum(y_true * keras.ops.log(y_pred), -1)
+
+    fitted = quick(small(), loss=own).fit(*rows)
+    assert fitted.targets_.form == "one_hot"
+    assert fitted.score(*rows) > 0.9
+    with pytest.raises(EstimatorError, match="the loss own cannot be computed"):
+        quick(small(), loss=own, one_hot=False).fit(*rows)
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", None])
 def test_one_output_serves_two_classes(rows, activation):
     X, y = rows

@@ -16,6 +16,7 @@ from hubclean.keras._targets import (  # noqa: E402
     Targets,
     default_loss,
     plan_targets,
+    tried_targets,
 )
 from hubclean.keras._training import given_margins  # noqa: E402
 
@@ -72,6 +73,50 @@ def test_losses_that_fit(loss, activation, units, form, scale):
 def test_a_loss_of_your_own_may_want_one_hot_rows():
     plan = plan_targets(own_loss, Outputs(3, "softmax"), 3, one_hot=True)
     assert plan.form == "one_hot"
+
+
+def of_one_hot_rows(y_true, y_pred):
+    return keras.ops.categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+def of_class_numbers(y_true, y_pred):
+    return keras.ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+def of_products(y_true, y_pred):
+    return keras.ops.sum(y_true * y_pred, -1)
+
+
+def broken(y_true, y_pred):
+    raise ZeroDivisionError("by your leave")
+
+
+@pytest.mark.parametrize("units", [1, 3, 7, 8])
+@pytest.mark.parametrize(
+    ("loss", "form"),
+    [
+        (of_one_hot_rows, "one_hot"),
+        (of_class_numbers, "codes"),
+        (of_products, "one_hot"),
+        (losses.Dice(), "one_hot"),
+        (losses.CategoricalGeneralizedCrossEntropy(), "codes"),
+    ],
+)
+def test_a_loss_of_your_own_is_tried(loss, form, units):
+    form, planned = ("column", "column") if units == 1 else (form, "codes")
+    if units == 1 and loss is of_class_numbers:
+        return
+    plan = Targets(max(units, 2), planned, "logits")
+    values = np.random.default_rng(0).normal(size=(4, units)).astype("float32")
+    assert tried_targets(plan, loss, values).form == form
+
+
+def test_a_loss_that_cannot_be_computed_is_refused():
+    plan, values = Targets(3, "codes", "logits"), np.zeros((4, 3), "float32")
+    with pytest.raises(EstimatorError, match="loss broken cannot be .*by your leave"):
+        tried_targets(plan, broken, values)
+    with pytest.raises(EstimatorError, match="from targets of shape .7,. .*one_hot=Tr"):
+        tried_targets(plan, of_products, values, one_hot=False)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,12 @@ class Outputs:
     activation: str | None
 
 
+def outputs_of(model, rows):
+    """Outputs for some rows as numbers, shape (n, n_units)."""
+    values = keras.ops.convert_to_numpy(model(_tensor(rows), training=False))
+    return np.asarray(values, dtype=keras.config.floatx())
+
+
 def probe_outputs(model, rows):
     """Run a few rows through a model, which builds it, and tell what comes out.
 

@@ -5,7 +5,7 @@ itself trains on, to no end, when logits meet a loss that expects probabilities.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -30,6 +30,7 @@ _SCORES = {
     "poisson",
 }
 _CROSSENTROPIES = _SPARSE | _ONE_COLUMN | _ONE_HOT
+_TRIED_ROWS = 7
 _KNOWN = _CROSSENTROPIES | _HINGE | _SCORES
 
 
@@ -253,3 +254,63 @@ def _scale(loss, name, outputs):
     if name in _CROSSENTROPIES:
         return "probabilities"
     return "scores" if name in _SCORES else "logits"
+
+
+def is_own_loss(loss):
+    """Whether a loss is none that is known here, nor derives from one.
+
+    Examples
+    --------
+    >>> is_own_loss("mse"), is_own_loss(lambda y_true, y_pred: 0.0)
+    (False, True)
+    """
+    return not _name(_single(loss))
+
+
+def tried_targets(targets, loss, outputs, one_hot=None):
+    """Targets that a loss of the user can be computed from, by trying.
+
+    Nothing else tells whether it wants class numbers or one-hot rows.
+
+    Parameters
+    ----------
+    targets : Targets
+        The plan.
+    loss : callable or keras.losses.Loss
+        The loss the model is compiled with.
+    outputs : ndarray of shape (n, n_units)
+        Some rows of outputs.
+    one_hot : bool or None
+        What the user said that it wants.
+
+    Returns
+    -------
+    targets : Targets
+        The plan, or one-hot rows in place of class numbers.
+
+    Raises
+    ------
+    EstimatorError
+        If the loss fails with each of them.
+    """
+    loss = _single(loss)
+    plans, failures = [targets], []
+    if one_hot is None and targets.form == "codes":
+        plans.append(replace(targets, form="one_hot"))
+    n = _TRIED_ROWS + (targets.n_classes == _TRIED_ROWS)  # no square to broadcast in
+    outputs = keras.ops.convert_to_tensor(np.resize(outputs, (n, outputs.shape[1])))
+    for plan in plans:
+        try:
+            y = plan.encode(np.arange(n) % targets.n_classes)
+            loss(keras.ops.convert_to_tensor(y, dtype=outputs.dtype), outputs)
+        except Exception as exc:  # anyone's code
+            failures.append(exc)
+        else:
+            return plan
+    name = getattr(loss, "__name__", type(loss).__name__)
+    raise EstimatorError(
+        f"KerasClassifier: the loss {name} cannot be computed from targets of shape "
+        f"{y.shape} and outputs of shape {tuple(outputs.shape)}: {failures[-1]} It is "
+        "called with (y_true, y_pred). Set one_hot=True for rows with a single 1, "
+        "one_hot=False for class numbers."
+    ) from failures[-1]
