@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from hubclean._hooks import epochs_to_average, offers
+from hubclean._hooks import epochs_to_average, offers, unset
 from hubclean._progress import (
     advance,
     counting_into,
@@ -132,6 +132,8 @@ class FoldTask:
         model = seed_estimator(clone(self.estimator), self.seed)
         if offers(model, "fold"):
             model.set_params(fold=self.fold)
+        if len(present) < len(self.classes) and unset(model, "classes"):
+            model.set_params(classes=self.classes)
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
         probs = fit_and_predict(
             model,

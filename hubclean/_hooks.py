@@ -67,6 +67,18 @@ def offers(estimator, hook):
     return hasattr(estimator, "get_params") and hook in estimator.get_params(deep=False)
 
 
+def unset(estimator, hook):
+    """Whether an estimator has a parameter of this module, and it is None.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> unset(LogisticRegression(), "random_state"), unset(LogisticRegression(), "fold")
+    (True, False)
+    """
+    return offers(estimator, hook) and estimator.get_params(deep=False)[hook] is None
+
+
 def epochs_to_average(n_epochs, average_epochs):
     """First epoch, from 0, of those that are averaged.
 

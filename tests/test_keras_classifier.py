@@ -428,6 +428,38 @@ def test_weights_of_rows_and_classes_count(rows):
     assert (heavy.predict(X) == 0).mean() > 0.9
 
 
+def test_classes_that_the_rows_lack_are_named(rows):
+    X, y = rows
+    names = np.array(["b", "c", "a"])[y]
+    some = names != "a"
+    with pytest.raises(EstimatorError, match="name all of them with `classes`"):
+        quick(small()).fit(X[some], names[some])
+    fitted = quick(small(), classes=["c", "b", "a"]).fit(X[some], names[some])
+    assert fitted.classes_.tolist() == ["a", "b", "c"]
+    assert fitted.score(X[some], names[some]) > 0.9
+    assert fitted.predict_proba(X).shape == (90, 3)
+    assert clone(fitted).classes == ["c", "b", "a"]
+    with pytest.raises(LabelsError, match="one of the 3 classes"):
+        quick(small(), classes=["x", "y", "z"]).fit(X, names)
+
+
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+@pytest.mark.parametrize("names", [[7, 8, 9], ["cat", "dog", "eel"]])
+def test_folds_may_lack_a_class_that_the_model_knows(rows, names):
+    X, y = rows
+    y = np.where(y == 1, 2, y)
+    y[45] = 1  # the only one: a fold trains without it
+    labels = np.array(names)[y]
+    cleaner = HubLabelCleaner(
+        quick(small()), cv=2, correction="weight", random_state=0
+    ).fit(X, labels)
+    assert cleaner.pred_probs_.shape == (90, 3)
+    np.testing.assert_allclose(cleaner.pred_probs_.sum(axis=1), 1)
+    groups = np.where(y == 2, 0, np.arange(90) % 4)
+    cleaner.fit(X, labels, groups=groups)
+    assert (cleaner.predict(X[y == 0]) == names[0]).mean() > 0.7
+
+
 def test_soft_labels_are_the_correction_of_its_own_accord(rows):
     X, y = rows
     mixed = np.where(np.arange(90) % 7, y, (y + 1) % 3)

@@ -37,7 +37,7 @@ class KerasClassifier(MendedClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels seen in `fit`, sorted.
+        Labels seen in `fit`, or the parameter `classes`, sorted.
     model_ : keras.Model
         The trained network.
     history_ : dict of str to list of float
@@ -75,6 +75,7 @@ class KerasClassifier(MendedClassifier):
         warm_start=False,
         run_eagerly=False,
         random_state=None,
+        classes=None,
         fold=None,
         record_margins=False,
         average_epochs=0.5,
@@ -103,6 +104,7 @@ class KerasClassifier(MendedClassifier):
         self.transform_valid = transform_valid
         self.dataset = dataset
         self.one_hot = one_hot
+        self.classes = classes
         self.fold = fold
         self.record_margins = record_margins
         self.average_epochs = average_epochs
@@ -161,7 +163,8 @@ class KerasClassifier(MendedClassifier):
         X, y, sample_weight, evaluate, **fit_params
             As in `fit`.
         classes : array-like or None
-            All labels there will be; used by the first call only.
+            All labels there will be, in place of the parameter `classes`; used by the
+            first call only.
 
         Returns
         -------
@@ -213,6 +216,7 @@ class KerasClassifier(MendedClassifier):
         labels = check_labels(y, by="KerasClassifier", n_samples=rows.n)
         if self.initialized_:
             return rows, code_labels(labels, self.classes_, by="KerasClassifier")
+        classes = self.classes if classes is None else classes
         self.classes_ = np.unique(labels if classes is None else classes)
         codes = code_labels(labels, self.classes_, by="KerasClassifier")
         if len(self.classes_) < 2:

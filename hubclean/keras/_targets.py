@@ -178,8 +178,9 @@ def _check_units(units, n_classes):
         return
     raise EstimatorError(
         f"KerasClassifier: the labels have {n_classes} classes, but the model has "
-        f"{units} output(s). Give its last layer {n_classes} units; a model function "
-        "finds that number in meta['n_classes_']."
+        f"{units} output(s). Give its last layer {n_classes} units (a model function "
+        "finds that number in meta['n_classes_']), or, if these rows lack some "
+        "classes, name all of them with `classes`."
     )
 
 
