@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.utils import get_tags
 
@@ -85,6 +86,17 @@ def test_every_way_to_end_a_model_gives_probabilities(rows, model, loss):
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-12)
     assert fitted.classes_.tolist() == ["a", "b", "c"]
     assert (fitted.predict(X) == names).mean() > 0.9
+
+
+def test_a_loss_of_your_own_gets_the_targets_that_it_can_take(rows):
+    def own(y_true, y_pred):
+        return -keras.ops.sum(y_true * keras.ops.log(y_pred), -1)
+
+    fitted = quick(small(), loss=own).fit(*rows)
+    assert fitted.targets_.form == "one_hot"
+    assert fitted.score(*rows) > 0.9
+    with pytest.raises(EstimatorError, match="the loss own cannot be computed"):
+        quick(small(), loss=own, one_hot=False).fit(*rows)
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", None])
@@ -166,6 +178,14 @@ def test_bad_rows_and_labels(rows):
         quick().fit(X)
     with pytest.raises(ParameterError, match="`batch_size` must be a whole number"):
         quick(batch_size=0).fit(X, y)
+    with pytest.raises(ParameterError, match="`epochs` must be a whole number from 1"):
+        quick(epochs=0).fit(X, y)
+    with pytest.raises(ParameterError, match="must be a whole number .* got 1.5"):
+        quick().fit(X, y, epochs=1.5)
+    with pytest.raises(ValidationError, match=r"got a dict with the keys \['a'\]"):
+        quick().fit({"a": X}, y)
+    with pytest.raises(ValidationError, match="an array-like of rows; got one int"):
+        quick().fit(3, y)
     fitted = quick(small(), epochs=1).fit(X, y)
     with pytest.raises(ValidationError, match=r"rows of shape \(3,\), but was fitted"):
         fitted.predict(X[:, :3])
@@ -239,6 +259,49 @@ def test_pickles_and_copies_predict_the_same_and_train_on(rows):
     again.partial_fit(X, y)
     np.testing.assert_allclose(again.predict_proba(X), fitted.predict_proba(X))
     assert len(again.history_["loss"]) == 4
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_pickles_in_half_precision_predict_the_same(rows, policy):
+    X, y = rows
+    keras.config.set_dtype_policy(policy)
+    try:
+        fitted = quick(build, optimizer__learning_rate=0.01).fit(X, y)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert again.model_.dtype_policy.name == policy
+    assert keras.config.dtype_policy().name == "float32"
+    again.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"model__hidden": 5}, {"model__hidden": 6}),
+        ({}, {"model__hidden": 6}),
+        ({}, {"optimizer": "sgd"}),
+        ({}, {"model": small()}),
+        ({"model": small(activation=None)}, {"model": small(), "epochs": 1}),
+        ({"model": small(activation=None)}, {"epochs": 1}),
+    ],
+)
+def test_pickles_keep_the_network_when_parameters_are_set_afterwards(
+    rows, before, after
+):
+    X, y = rows
+    fitted = quick(**{"model": build, **before}).fit(X, y)
+    fitted.set_params(**after)
+    expected = fitted.predict_proba(X)
+    for again in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        np.testing.assert_array_equal(again.predict_proba(X), expected)
+        assert again.get_params().keys() == fitted.get_params().keys()
+        for name in after.keys() - {"model"}:
+            assert again.get_params()[name] == after[name]
+        same = again._built_with["model"] is again.model
+        assert same == (fitted._built_with["model"] is fitted.model)
+        again.fit(X, y)
 
 
 def test_partial_fit_goes_on(rows):
@@ -324,6 +387,37 @@ def test_validation_rows_are_of_every_class_and_callbacks_see_them(rows):
     assert len(classifier.history_["val_loss"]) == classifier.callbacks_[0].stopped + 1
 
 
+@pytest.mark.parametrize("names", [[10, 20, 30], ["b", "c", "a"]])
+@pytest.mark.parametrize("loss", [None, "categorical_crossentropy"])
+def test_validation_rows_of_your_own_have_labels_as_the_others(rows, names, loss):
+    X, y = rows
+    labels = np.array(names)[y]
+    made = small(activation="softmax")
+    # Nothing is learned, so the loss of the same rows is the same.
+    fitted = quick(made, loss=loss, optimizer__learning_rate=0.0, batch_size=-1)
+    fitted.set_params(validation_split=0.5).fit(X, labels, validation_data=(X, labels))
+    history = fitted.history_
+    np.testing.assert_allclose(history["val_loss"], history["loss"], rtol=1e-5)
+    weights = np.where(y == 0, 1.0, 0.0)
+    fitted.fit(X, labels, validation_data=(X, labels, weights))
+    first = fitted.fit(X, labels, validation_data=(X[y == 0], labels[y == 0]))
+    assert not np.allclose(first.history_["val_loss"], history["loss"])
+    routed = quick(made, fit__validation_data=(X, labels)).fit(X, labels)
+    assert "val_loss" in routed.history_
+    with pytest.raises(LabelsError, match="one of the 3 classes in `classes_`"):
+        fitted.fit(X, labels, validation_data=(X, np.full(90, type(names[0])(9))))
+    with pytest.raises(ParameterError, match=r"must be \(X, y\), .* got ndarray"):
+        fitted.fit(X, labels, validation_data=X)
+    with pytest.raises(ValidationError, match=r"rows of shape \(3,\), but was fitted"):
+        fitted.fit(X, labels, validation_data=(X[:, :3], labels))
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_predicting_takes_a_fit_before(rows, method):
+    with pytest.raises(NotFittedError):
+        getattr(quick(small()), method)(rows[0])
+
+
 def test_weights_of_rows_and_classes_count(rows):
     X, y = rows
     mixed = np.where(np.arange(90) % 2, 0, y)
@@ -332,6 +426,38 @@ def test_weights_of_rows_and_classes_count(rows):
     assert fitted.score(X, y) > 0.9
     heavy = quick(small(), class_weight={0: 50.0, 1: 0.001, 2: 0.001}).fit(X, mixed)
     assert (heavy.predict(X) == 0).mean() > 0.9
+
+
+def test_classes_that_the_rows_lack_are_named(rows):
+    X, y = rows
+    names = np.array(["b", "c", "a"])[y]
+    some = names != "a"
+    with pytest.raises(EstimatorError, match="name all of them with `classes`"):
+        quick(small()).fit(X[some], names[some])
+    fitted = quick(small(), classes=["c", "b", "a"]).fit(X[some], names[some])
+    assert fitted.classes_.tolist() == ["a", "b", "c"]
+    assert fitted.score(X[some], names[some]) > 0.9
+    assert fitted.predict_proba(X).shape == (90, 3)
+    assert clone(fitted).classes == ["c", "b", "a"]
+    with pytest.raises(LabelsError, match="one of the 3 classes"):
+        quick(small(), classes=["x", "y", "z"]).fit(X, names)
+
+
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+@pytest.mark.parametrize("names", [[7, 8, 9], ["cat", "dog", "eel"]])
+def test_folds_may_lack_a_class_that_the_model_knows(rows, names):
+    X, y = rows
+    y = np.where(y == 1, 2, y)
+    y[45] = 1  # the only one: a fold trains without it
+    labels = np.array(names)[y]
+    cleaner = HubLabelCleaner(
+        quick(small()), cv=2, correction="weight", random_state=0
+    ).fit(X, labels)
+    assert cleaner.pred_probs_.shape == (90, 3)
+    np.testing.assert_allclose(cleaner.pred_probs_.sum(axis=1), 1)
+    groups = np.where(y == 2, 0, np.arange(90) % 4)
+    cleaner.fit(X, labels, groups=groups)
+    assert (cleaner.predict(X[y == 0]) == names[0]).mean() > 0.7
 
 
 def test_soft_labels_are_the_correction_of_its_own_accord(rows):

@@ -294,3 +294,84 @@ def test_labels_of_a_dataset_are_classes():
     dataset = tf.data.Dataset.from_tensor_slices((X, X[:, :2]))
     with pytest.raises(LabelsError, match="must be one class, or a one-hot row"):
         from_dataset(dataset)
+
+
+def test_weights_of_a_dataset_count():
+    weights = np.where(np.arange(48) % 3, 1.0, 0.01)
+    triples = tf.data.Dataset.from_tensor_slices((X, 1 - Y, weights))
+    column, labels, given = from_dataset(triples.batch(20))
+    np.testing.assert_array_equal(column, X)
+    np.testing.assert_array_equal(labels, 1 - Y)
+    np.testing.assert_array_equal(given, weights)
+    classifier = scikeras(linear, epochs=2, batch_size=16, random_state=0)
+    found = classifier.fit(triples).predict_proba(triples)
+    expected = classifier.fit(X, 1 - Y, sample_weight=weights).predict_proba(X)
+    np.testing.assert_array_equal(found, expected)
+    assert not np.allclose(found, classifier.fit(X, 1 - Y).predict_proba(X))
+    own = classifier.fit(triples, sample_weight=np.ones(48)).predict_proba(X)
+    np.testing.assert_array_equal(own, classifier.fit(X, 1 - Y).predict_proba(X))
+
+
+THREE = np.arange(48) % 3
+ONE_HOT = np.eye(3)[THREE]
+
+
+def generated(*shapes):
+    """Rows and labels of which TensorFlow knows no more than these shapes."""
+    signature = tuple(tf.TensorSpec(shape, tf.float32) for shape in shapes)
+    rows = tf.data.Dataset.from_generator(
+        lambda: zip(X[:, :3], ONE_HOT, strict=True), output_signature=signature
+    )
+    return rows.apply(tf.data.experimental.assert_cardinality(48))
+
+
+def slices(*columns):
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+SHAPED = {
+    "rows as long as their one-hot labels": lambda: slices(X[:, :3], ONE_HOT),
+    "batches of as many": lambda: slices(X[:, :3], THREE).batch(3, True),
+    "batches of one": lambda: slices(X[:, :3], THREE).batch(1, True),
+    "one-hot batches": lambda: slices(X[:, :3], ONE_HOT).batch(3, True),
+    "of unknown rank": lambda: generated(None, None),
+    "of unknown rows": lambda: generated((None,), (3,)),
+}
+
+
+@pytest.mark.parametrize("make", SHAPED.values(), ids=SHAPED)
+def test_batches_are_told_from_rows(make):
+    column, labels = from_dataset(make())
+    np.testing.assert_allclose(column, X[:, :3], rtol=1e-6)
+    np.testing.assert_array_equal(labels, THREE)
+
+
+def test_what_may_be_batches_or_rows_is_refused():
+    twos = slices(X[:, :2], np.eye(2, dtype=int)[Y])
+    with pytest.raises(ParameterError, match="batches of 2 rows, or rows with a one-"):
+        from_dataset(twos)
+    column, labels = from_dataset(twos.map(lambda x, y: (x, tf.argmax(y, -1))))
+    np.testing.assert_array_equal(column, X[:, :2])
+    np.testing.assert_array_equal(labels, Y)
+
+
+@pytest.mark.parametrize("row", [0, 7])
+def test_a_row_that_is_no_number_is_in_the_same_order(row):
+    rows = X.copy()
+    rows[row, 0] = np.nan
+    column, _ = from_dataset(slices(rows, Y))
+    np.testing.assert_array_equal(column, rows)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (lambda: tf.data.Dataset.from_tensor_slices({"image": X, "label": Y}), "image"),
+        (lambda: slices({"a": X}, Y), r"\(a dict with the keys \['a'\], tensor\)"),
+        (lambda: slices(X, Y, Y, Y), r"\(tensor, tensor, tensor, tensor\)"),
+        (lambda: slices(tf.ragged.constant([[1], [2, 3]]), [0, 1]), "RaggedTensorSpec"),
+    ],
+)
+def test_elements_that_are_not_rows_and_labels_are_refused(dataset, message):
+    with pytest.raises(ParameterError, match=f"must be x, .*; got .*{message}"):
+        from_dataset(dataset())

@@ -7,12 +7,16 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("scikeras")
 
 from hubclean.exceptions import EstimatorError  # noqa: E402
-from hubclean.keras._targets import (  # noqa: E402
+from hubclean.keras._outputs import (  # noqa: E402
     Outputs,
-    Targets,
     last_activation,
-    plan_targets,
     probe_outputs,
+)
+from hubclean.keras._targets import (  # noqa: E402
+    Targets,
+    default_loss,
+    plan_targets,
+    tried_targets,
 )
 from hubclean.keras._training import given_margins  # noqa: E402
 
@@ -71,6 +75,50 @@ def test_a_loss_of_your_own_may_want_one_hot_rows():
     assert plan.form == "one_hot"
 
 
+def of_one_hot_rows(y_true, y_pred):
+    return keras.ops.categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+def of_class_numbers(y_true, y_pred):
+    return keras.ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+def of_products(y_true, y_pred):
+    return keras.ops.sum(y_true * y_pred, -1)
+
+
+def broken(y_true, y_pred):
+    raise ZeroDivisionError("by your leave")
+
+
+@pytest.mark.parametrize("units", [1, 3, 7, 8])
+@pytest.mark.parametrize(
+    ("loss", "form"),
+    [
+        (of_one_hot_rows, "one_hot"),
+        (of_class_numbers, "codes"),
+        (of_products, "one_hot"),
+        (losses.Dice(), "one_hot"),
+        (losses.CategoricalGeneralizedCrossEntropy(), "codes"),
+    ],
+)
+def test_a_loss_of_your_own_is_tried(loss, form, units):
+    form, planned = ("column", "column") if units == 1 else (form, "codes")
+    if units == 1 and loss is of_class_numbers:
+        return
+    plan = Targets(max(units, 2), planned, "logits")
+    values = np.random.default_rng(0).normal(size=(4, units)).astype("float32")
+    assert tried_targets(plan, loss, values).form == form
+
+
+def test_a_loss_that_cannot_be_computed_is_refused():
+    plan, values = Targets(3, "codes", "logits"), np.zeros((4, 3), "float32")
+    with pytest.raises(EstimatorError, match="loss broken cannot be .*by your leave"):
+        tried_targets(plan, broken, values)
+    with pytest.raises(EstimatorError, match="from targets of shape .7,. .*one_hot=Tr"):
+        tried_targets(plan, of_products, values, one_hot=False)
+
+
 @pytest.mark.parametrize(
     ("loss", "outputs", "n_classes", "message"),
     [
@@ -90,6 +138,12 @@ def test_a_loss_of_your_own_may_want_one_hot_rows():
             "expects probabilities, but the model ends in 'linear'",
         ),
         ("binary_crossentropy", Outputs(1, "relu"), 2, "Give the last layer a sigmoid"),
+        (
+            "sparse_categorical_crossentropy",
+            Outputs(3, "out of range"),
+            3,
+            "outputs of the model are not between 0 and 1. Give the last layer a soft",
+        ),
         (
             losses.SparseCategoricalCrossentropy(from_logits=True),
             Outputs(3, "softmax"),
@@ -208,7 +262,89 @@ class Soft(keras.Model):
 def test_a_softmax_inside_call_shows_in_the_outputs():
     rows = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
     assert probe_outputs(Soft(3), rows) == Outputs(3, "softmax")
-    assert probe_outputs(Soft(3, soft=False), rows) == Outputs(3, None)
+    assert probe_outputs(Soft(3, soft=False), rows) == Outputs(3, "out of range")
+
+
+class Ending(keras.Model):
+    """Ends in a function, which nothing but the numbers can tell."""
+
+    def __init__(self, end, units=1, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = layers.Dense(8, activation="relu")
+        self.dense = layers.Dense(units)
+        self.end = end
+
+    def call(self, x):
+        return self.end(self.dense(self.hidden(x)))
+
+
+ENDS = {
+    "sigmoid": (keras.ops.sigmoid, "sigmoid"),
+    "hard sigmoid": (keras.ops.hard_sigmoid, "sigmoid"),
+    "softmax": (keras.ops.softmax, "softmax"),
+    "nothing": (lambda x: x, "out of range"),
+    "tanh": (keras.ops.tanh, "out of range"),
+    "relu": (keras.ops.relu, "out of range"),
+    # The first weights alone would look like probabilities.
+    "hardly anything": (lambda x: 0.5 + 1e-2 * x, "out of range"),
+    "no number": (lambda x: x * np.nan, None),
+}
+
+
+@pytest.mark.parametrize("units", [1, 3])
+@pytest.mark.parametrize(("end", "activation"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_activations_nobody_names_show_in_the_outputs(end, activation, units, policy):
+    rows = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    if (end, units) == (keras.ops.softmax, 1):
+        return
+    with_policy = {"dtype": keras.dtype_policies.get(policy)}
+    x = inputs = keras.Input((4,))
+    x = layers.Dense(8, activation="relu", **with_policy)(x)
+    x = layers.Dense(units, **with_policy)(x)
+    for model in (Ending(end, units), keras.Model(inputs, layers.Lambda(end)(x))):
+        assert probe_outputs(model, rows) == Outputs(units, activation)
+
+
+def test_weights_that_are_held_in_bounds_stay_there():
+    share = layers.Dense(
+        1,
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomUniform(0, 1),
+        kernel_constraint=lambda w: keras.ops.clip(w, 0, 1),
+    )
+    model = functional(share, layers.Lambda(lambda x: x))
+    assert probe_outputs(model, np.eye(4, dtype="float32")) == Outputs(1, "sigmoid")
+
+
+def test_probing_leaves_the_weights_as_they_are():
+    model, rows = Ending(keras.ops.sigmoid), np.ones((8, 4), "float32")
+    model(rows)
+    before = model.get_weights()
+    probe_outputs(model, rows)
+    for weight, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", keras.ops.sigmoid])
+def test_a_sigmoid_inside_call_gets_a_loss_of_probabilities(activation):
+    class Ends(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1, activation=activation)
+
+        def call(self, x):
+            return self.dense(x)
+
+    rows = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    loss = default_loss(probe_outputs(Ends(), rows), 2)
+    assert loss.get_config()["from_logits"] is False
+
+
+def test_a_function_of_your_own_as_activation_is_told_by_its_numbers():
+    own = layers.Dense(3, activation=lambda x: keras.ops.softmax(x / 2))
+    rows = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    assert probe_outputs(functional(own), rows) == Outputs(3, "softmax")
 
 
 def test_models_that_cannot_take_the_rows_are_refused():

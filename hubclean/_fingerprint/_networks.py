@@ -3,11 +3,14 @@
 PyTorch and Keras are recognised by the names of base classes, and are not imported.
 """
 
+import functools
 import re
 import sys
+import types
 
 import numpy as np
 
+_FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 _RESETS = ("reset_parameters", "_reset_parameters")
 
 
@@ -76,7 +79,7 @@ def _kind(tensor):
 
 
 def keras_parts(value, fresh):
-    """Class, config, layers' classes, compilation and weights of a Keras object.
+    """Class, config, layers' code, compilation and weights of a Keras object.
 
     Parameters
     ----------
@@ -97,10 +100,14 @@ def keras_parts(value, fresh):
     """
     is_model = _has_base(value, "keras.", "Model")
     try:
-        parts = [type(value), _without_numbers(value)]
-        parts += [type(layer) for layer in getattr(value, "layers", ())]
+        config = {"class_name": type(value).__name__, "config": value.get_config()}
+        parts = [type(value), _unnumbered(config)]
+        for layer in _layers_of(value):
+            parts += [type(layer), *_own_code(layer), *_adapted(layer)]
+        if not _is_layer(value):
+            parts += _own_code(value)
         if is_model and getattr(value, "compiled", False):
-            parts.append(value.get_compile_config())
+            parts += [_unnumbered(value.get_compile_config()), value.loss]
         if not (is_model and fresh) and hasattr(value, "get_weights"):
             parts += [np.asarray(weight) for weight in value.get_weights()]
     except Exception as exc:  # configs run anyone's code
@@ -110,12 +117,49 @@ def keras_parts(value, fresh):
     return parts
 
 
-def _without_numbers(value):
-    """Config of a Keras object, where names that Keras counts up are positions.
+def _is_layer(value):
+    return _has_base(value, "keras.", "Layer")
+
+
+def _layers_of(value):
+    """Layers in a layer or model, itself and those inside of layers too."""
+    return value._flatten_layers() if _is_layer(value) else []
+
+
+def _own_code(value):
+    """Functions and classes of the user that the config knows by their names alone."""
+    for _, part in sorted(getattr(value, "__dict__", {}).items()):
+        if isinstance(part, _FUNCTIONS):
+            if not _is_of_keras(part):
+                yield part
+        elif is_keras_object(part) and not _is_layer(part):
+            if not type(part).__module__.startswith("keras."):
+                yield type(part)
+            yield from _own_code(part)
+
+
+def _is_of_keras(function):
+    """Whether Keras wrote it; what it wraps a layer's methods in is named like them."""
+    function = getattr(function, "func", function)
+    known = getattr(getattr(function, "__func__", function), "__globals__", {})
+    return known.get("__name__", "").startswith("keras.")
+
+
+def _adapted(layer):
+    """What a layer learned from rows by `adapt`, which every training starts from."""
+    if not hasattr(layer, "adapt"):
+        return []
+    parts = [getattr(layer, "bin_boundaries", None)]
+    if hasattr(layer, "get_vocabulary"):
+        parts.append(layer.get_vocabulary())
+    return parts + [np.asarray(weight) for weight in layer.get_weights()]
+
+
+def _unnumbered(config):
+    """Config of Keras objects, where names that Keras counts up are positions.
 
     The second model of a session has layers ``dense_1`` where the first has ``dense``.
     """
-    config = {"class_name": type(value).__name__, "config": value.get_config()}
     positions = {name: f"layer {n}" for n, name in enumerate(_counted_names(config))}
     return _renamed(config, positions)
 

@@ -15,12 +15,18 @@ from scikeras._utils import (
 
 from hubclean.exceptions import EstimatorError
 from hubclean.keras._networks import application, default_network
+from hubclean.keras._outputs import outputs_of, probe_outputs
 from hubclean.keras._rebuild import (
     check_same_weights,
     compile_arguments,
     fresh_model,
 )
-from hubclean.keras._targets import default_loss, plan_targets, probe_outputs
+from hubclean.keras._targets import (
+    default_loss,
+    is_own_loss,
+    plan_targets,
+    tried_targets,
+)
 
 _PROBED_ROWS = 8
 _WAITING, _WAITING_BYTES = 3, 1 << 26
@@ -57,9 +63,13 @@ def build_network(classifier, sample):
     targets = plan_targets(
         network.loss, outputs, len(classifier.classes_), classifier.one_hot
     )
+    if is_own_loss(network.loss):
+        values = outputs_of(network, sample[:_PROBED_ROWS])
+        targets = tried_targets(targets, network.loss, values, classifier.one_hot)
     # Keras makes the optimizer's variables while it traces the first training step,
     # and then has to trace that step twice.
-    network.optimizer.build(network.trainable_variables)
+    if not network.optimizer.built:  # building twice doubles what scales its losses
+        network.optimizer.build(network.trainable_variables)
     _used.add(network)
     return network, targets
 

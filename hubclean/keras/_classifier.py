@@ -1,8 +1,6 @@
 """The scikeras classifier that builds fresh networks and feeds whole batches."""
 
-import contextlib
-import copy
-
+import keras
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
@@ -12,12 +10,18 @@ from hubclean._hooks import epochs_to_average
 from hubclean._validation import check_labels, code_labels
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
 from hubclean.keras._building import build_network, free_networks
-from hubclean.keras._datasets import from_dataset, is_tf_dataset
-from hubclean.keras._feeding import Feed, Rows
+from hubclean.keras._datasets import is_tf_dataset, parts_of, read_dataset
+from hubclean.keras._feeding import Feed, Rows, batch_rows, check_epochs
 from hubclean.keras._mending import MendedClassifier
 from hubclean.keras._randomness import draw_seed, seeded
 from hubclean.keras._sample_rows import row_weights, split_validation
-from hubclean.keras._training import Evaluation, Margins, Watch
+from hubclean.keras._training import (
+    Evaluation,
+    Margins,
+    Watch,
+    own_callbacks,
+    watched,
+)
 
 _SAMPLE_ROWS = 64
 
@@ -33,7 +37,7 @@ class KerasClassifier(MendedClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels seen in `fit`, sorted.
+        Labels seen in `fit`, or the parameter `classes`, sorted.
     model_ : keras.Model
         The trained network.
     history_ : dict of str to list of float
@@ -71,6 +75,7 @@ class KerasClassifier(MendedClassifier):
         warm_start=False,
         run_eagerly=False,
         random_state=None,
+        classes=None,
         fold=None,
         record_margins=False,
         average_epochs=0.5,
@@ -99,6 +104,7 @@ class KerasClassifier(MendedClassifier):
         self.transform_valid = transform_valid
         self.dataset = dataset
         self.one_hot = one_hot
+        self.classes = classes
         self.fold = fold
         self.record_margins = record_margins
         self.average_epochs = average_epochs
@@ -113,14 +119,15 @@ class KerasClassifier(MendedClassifier):
         X : array-like, lazy column or tf.data.Dataset of n_samples rows, or None
             What the network takes; None takes `dataset`.
         y : array-like of shape (n_samples,) or None
-            Labels; None takes them from a dataset of (x, y) pairs.
+            Labels; None takes them from a dataset of (x, y) or (x, y, weights).
         sample_weight : array-like of shape (n_samples,) or None
-            Weights of the rows.
+            Weights of the rows; None takes those of a dataset of (x, y, weights).
         evaluate : rows like X or None
             Held-out rows to predict while training: see ``evaluated_proba_``.
         **fit_params : dict
             For `keras.Model.fit`; ``epochs`` and others take the place of the
-            parameters of the same name.
+            parameters of the same name, and ``validation_data``, which is (X, y),
+            (X, y, weights) or a dataset with labels as in `y`, that of a split.
 
         Returns
         -------
@@ -156,7 +163,8 @@ class KerasClassifier(MendedClassifier):
         X, y, sample_weight, evaluate, **fit_params
             As in `fit`.
         classes : array-like or None
-            All labels there will be; used by the first call only.
+            All labels there will be, in place of the parameter `classes`; used by the
+            first call only.
 
         Returns
         -------
@@ -182,11 +190,13 @@ class KerasClassifier(MendedClassifier):
             With ``model_``, ready to predict.
         """
         self._forget()
+        X, y, _ = self._rows_and_labels(X, y)
         self._prepare(X, y, None)
         return self
 
     def _fit(self, X, y, sample_weight, evaluate, classes, **fit_params):
         """Build the network unless there is one, and train it."""
+        X, y, sample_weight = self._rows_and_labels(X, y, sample_weight)
         rows, codes = self._prepare(X, y, classes)
         weights = row_weights(
             self.class_weight, self.classes_[codes], sample_weight, rows.n
@@ -202,11 +212,11 @@ class KerasClassifier(MendedClassifier):
 
     def _prepare(self, X, y, classes):
         """Rows and class numbers; learns the classes and builds the network."""
-        X, y = self._rows_and_labels(X, y)
         rows = Rows(X, self._transform_of(training=True))
         labels = check_labels(y, by="KerasClassifier", n_samples=rows.n)
         if self.initialized_:
             return rows, code_labels(labels, self.classes_, by="KerasClassifier")
+        classes = self.classes if classes is None else classes
         self.classes_ = np.unique(labels if classes is None else classes)
         codes = code_labels(labels, self.classes_, by="KerasClassifier")
         if len(self.classes_) < 2:
@@ -221,25 +231,20 @@ class KerasClassifier(MendedClassifier):
             # The default network is sized and scaled by these rows, the others by one.
             self._sample = sample if self.model is None else sample[:1]
             self._initialize_callbacks()
+        # What a pickle builds the network with again, whatever is set meanwhile.
+        self._built_with = self.get_params(deep=False)
+        self._policy = keras.config.dtype_policy().name
         return rows, codes
 
-    def _rows_and_labels(self, X, y):
-        """Rows and labels, which a source or a dataset of pairs brings along."""
-        X = self.dataset if X is None else X
-        if y is None and is_tf_dataset(X):
-            X, y = from_dataset(X)
-        elif y is None and hasattr(X, "X") and hasattr(X, "y"):
-            X, y = X.X, X.y
-        elif y is None and isinstance(X, tuple) and len(X) == 2:
-            X, y = X
-        elif is_tf_dataset(X):
-            X = from_dataset(X)[0]
+    def _rows_and_labels(self, X, y=None, weights=None):
+        """Rows, labels and weights, which X or the parameter may bring along."""
+        X, y, weights = parts_of(self.dataset if X is None else X, y, weights)
         if X is None or y is None:
             raise ParameterError(
                 "KerasClassifier: fit needs X and y, or a dataset of (x, y) pairs as X "
                 "or as the parameter `dataset`."
             )
-        return X, y
+        return X, y, weights
 
     def _transform_of(self, training):
         """Transform of the rows while training, or while predicting."""
@@ -277,37 +282,31 @@ class KerasClassifier(MendedClassifier):
     def _train(self, rows, codes, weights, evaluate, fit_params):
         """Run the epochs."""
         arguments = {**self._keras_arguments("fit"), **fit_params}
-        batch_size = self._batch_size(arguments.pop("batch_size", None), rows.n)
-        split = arguments.pop("validation_split", 0.0)
+        epochs = check_epochs(arguments.pop("epochs"))
+        batch_size = batch_rows(arguments.pop("batch_size", None), rows.n)
+        validation = arguments.pop("validation_data", None)
+        split = arguments.pop("validation_split", 0.0) if validation is None else 0.0
         shuffle = bool(arguments.pop("shuffle", True))
         train, held_out = split_validation(codes, split, self.seed_)
-        targets = self.targets_.encode(codes)
-        weights_of = (lambda part: None) if weights is None else weights.__getitem__
-        feed = Feed(
-            rows,
-            batch_size,
-            train,
-            targets[train],
-            weights_of(train),
-            self.seed_,
-            shuffle,
-        )
+
+        def feed_of(part, size, **order):
+            targets = self.targets_.encode(codes[part])
+            part_weights = None if weights is None else weights[part]
+            return Feed(rows, size, part, targets, part_weights, **order)
+
+        feed = feed_of(train, batch_size, seed=self.seed_, shuffle=shuffle)
+        size = arguments.get("validation_batch_size") or batch_size
         if held_out is not None:
-            size = arguments.get("validation_batch_size") or batch_size
-            held = Feed(
-                rows,
-                self._batch_size(size, rows.n),
-                held_out,
-                targets[held_out],
-                weights_of(held_out),
-            )
+            held = feed_of(held_out, batch_rows(size, rows.n))
             arguments["validation_data"] = held.for_keras()
-        epochs = arguments.pop("epochs")
+        elif validation is not None:
+            held = self._validation_feed(validation, size)
+            arguments["validation_data"] = held.for_keras()
         start = arguments.pop("initial_epoch", 0)
         hooks = self._hooks(feed, rows.n, evaluate, epochs, start)
-        self.callbacks_ = _own_callbacks(self._fit_callbacks)
-        self.callbacks_ += _own_callbacks(arguments.pop("callbacks", None) or [])
-        with feed.own_errors(), _margins_watched(hooks["margins"], self.model_):
+        self.callbacks_ = own_callbacks(self._fit_callbacks)
+        self.callbacks_ += own_callbacks(arguments.pop("callbacks", None) or [])
+        with feed.own_errors(), watched(hooks["margins"], self.model_):
             history = self.model_.fit(
                 feed.for_keras(),
                 epochs=start + epochs,
@@ -317,6 +316,23 @@ class KerasClassifier(MendedClassifier):
                 **arguments,
             )
         self._keep(history.history, hooks, start)
+
+    def _validation_feed(self, data, batch_size):
+        """Rows that `fit` was given as `validation_data`, as Keras takes them."""
+        is_tuple = isinstance(data, tuple | list) and len(data) in (2, 3)
+        X, y, weights = parts_of(*data) if is_tuple else parts_of(data)
+        if y is None:
+            raise ParameterError(
+                "KerasClassifier: `validation_data` must be (X, y), (X, y, weights) or "
+                f"a tf.data.Dataset of them; got {type(data).__name__}."
+            )
+        rows = self._rows_to_predict(X)
+        labels = check_labels(y, by="KerasClassifier", n_samples=rows.n)
+        targets = self.targets_.encode(
+            code_labels(labels, self.classes_, by="KerasClassifier")
+        )
+        weights = row_weights(None, labels, weights, rows.n)
+        return Feed(rows, batch_rows(batch_size, rows.n), None, targets, weights)
 
     def _hooks(self, feed, n_rows, evaluate, epochs, start):
         """Callbacks of hubclean's own."""
@@ -387,7 +403,8 @@ class KerasClassifier(MendedClassifier):
         labels : ndarray of shape (n_samples,)
             In the dtype of the labels that `fit` saw.
         """
-        return self.classes_[self.predict_proba(X, **predict_params).argmax(axis=1)]
+        columns = self.predict_proba(X, **predict_params).argmax(axis=1)
+        return self.classes_[columns]
 
     def score(self, X, y, sample_weight=None):
         """Accuracy of `predict`.
@@ -412,8 +429,14 @@ class KerasClassifier(MendedClassifier):
 
     def _feed_to_predict(self, X, batch_size=None):
         """Rows in order, without targets."""
+        rows = self._rows_to_predict(X)
+        given = self._keras_arguments("predict").get("batch_size")
+        return Feed(rows, batch_rows(batch_size or given, rows.n))
+
+    def _rows_to_predict(self, X):
+        """Rows of the shape that `fit` saw."""
         if is_tf_dataset(X):
-            X = from_dataset(X)[0]
+            X = read_dataset(X)[0]
         if hasattr(X, "columns") and hasattr(self, "feature_names_in_"):
             _check_feature_names(self, X, reset=False)
         rows = Rows(X, self._transform_of(training=False))
@@ -424,8 +447,7 @@ class KerasClassifier(MendedClassifier):
                     f"KerasClassifier: X has rows of shape {shape}, but was fitted "
                     f"with rows of shape {expected}."
                 )
-        given = self._keras_arguments("predict").get("batch_size")
-        return Feed(rows, self._batch_size(batch_size or given, rows.n))
+        return rows
 
     def _probabilities(self, data, **predict_params):
         """Class probabilities from the network as it is now."""
@@ -443,42 +465,3 @@ class KerasClassifier(MendedClassifier):
         routed = {k[len(start) :]: v for k, v in params.items() if k.startswith(start)}
         routed.pop("callbacks", None)
         return {**given, **{k: v for k, v in routed.items() if "__" not in k}}
-
-    @staticmethod
-    def _batch_size(batch_size, n_rows):
-        """Rows of a batch; -1 takes all in one."""
-        if batch_size is None:
-            return 64
-        if batch_size == -1:
-            return max(1, n_rows)
-        if batch_size != int(batch_size) or batch_size < 1:
-            raise ParameterError(
-                "KerasClassifier: `batch_size` must be a whole number from 1 up, or -1 "
-                f"for all rows; got {batch_size!r}."
-            )
-        return int(batch_size)
-
-
-@contextlib.contextmanager
-def _margins_watched(margins, network):
-    """Let a margin recorder watch a network while it trains."""
-    if margins is None:
-        yield
-        return
-    margins.watch(network)
-    try:
-        yield
-    finally:
-        margins.release(network)
-
-
-def _own_callbacks(callbacks):
-    """Copies of callbacks: what they store must not travel between folds."""
-    copies = []
-    for callback in callbacks:
-        if isinstance(callback, list):
-            copies += _own_callbacks(callback)
-            continue
-        model = getattr(callback, "model", None)
-        copies.append(copy.deepcopy(callback, {id(model): None}))
-    return copies

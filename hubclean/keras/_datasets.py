@@ -16,6 +16,7 @@ from hubclean.exceptions import LabelsError, ParameterError
 
 _IN_MEMORY = 1 << 28
 _BLOCK = 256
+_LOOKED_AT = 64
 
 
 def is_tf_dataset(X):
@@ -39,8 +40,8 @@ def from_dataset(dataset, in_memory=_IN_MEMORY):
     Parameters
     ----------
     dataset : tf.data.Dataset
-        Of (x, y) or of x, batched or not, of known length, in the same order whenever
-        it is gone through.
+        Of (x, y), (x, y, weights) or x, batched or not, of known length, in the same
+        order whenever it is gone through.
     in_memory : int
         Bytes up to which X is held in memory; a larger one goes to a file in the
         folder for temporary files, removed with the last column that reads it.
@@ -51,28 +52,61 @@ def from_dataset(dataset, in_memory=_IN_MEMORY):
         Rows.
     y : ndarray of shape (n_samples,) or None
         Labels; one-hot rows become class numbers. None for a dataset of x alone.
+    sample_weight : ndarray of shape (n_samples,)
+        Weights of the rows; given for a dataset of (x, y, weights) alone.
 
     Raises
     ------
     ParameterError
-        If the dataset is shuffled anew each time, endless or of unknown length, or its
-        rows differ in shape.
+        If the dataset is shuffled anew each time, endless or of unknown length, its
+        rows differ in shape, or its elements are dicts or the like.
     """
+    X, y, weights = read_dataset(dataset, in_memory)
+    return (X, y) if weights is None else (X, y, weights)
+
+
+def read_dataset(dataset, in_memory=_IN_MEMORY):
+    """X, y and weights of a dataset, as `from_dataset`; None for what it has not."""
     _check_length(dataset)
+    _check_elements(dataset)
     _check_order(dataset)
-    blocks = _blocks(dataset)
+    is_batched = _is_batched(dataset)
+    blocks = _blocks(dataset if is_batched else dataset.batch(_BLOCK))
     first = next(blocks, None)
     if first is None:
         raise ParameterError("KerasClassifier: the tf.data.Dataset has no rows.")
-    n = _count(dataset, len(first[0]))
+    n = int(dataset.cardinality()) * (len(first[0]) if is_batched else 1)
     size = n * (first[0].nbytes // len(first[0]))
-    rows, labels = [], []
+    rows, labels, weights = [], [], []
     file = None if size <= in_memory or first[0].dtype == object else _File(first[0])
-    for block, given in _chain(first, blocks):
+    for block, given, weight in _chain(first, blocks):
         rows.append(block) if file is None else file.append(block)
         labels.append(given)
+        weights.append(weight)
+    X = _stacked(rows) if file is None else file.column()
     y = None if labels[0] is None else _class_labels(np.concatenate(labels))
-    return (_stacked(rows) if file is None else file.column()), y
+    return X, y, None if weights[0] is None else np.concatenate(weights).reshape(len(X))
+
+
+def parts_of(X, y=None, weights=None):
+    """Rows, labels and weights, where a source, a pair or a dataset brings them along.
+
+    Examples
+    --------
+    >>> parts_of(([1, 2], ["a", "b"]))
+    ([1, 2], ['a', 'b'], None)
+    """
+    if is_tf_dataset(X):
+        X, *brought = read_dataset(X)
+        given = (y, weights)
+        y, weights = (
+            b if g is None else g for g, b in zip(given, brought, strict=True)
+        )
+    elif y is None and hasattr(X, "X") and hasattr(X, "y"):
+        X, y = X.X, X.y
+    elif y is None and isinstance(X, tuple) and len(X) == 2:
+        X, y = X
+    return X, y, weights
 
 
 def _check_length(dataset):
@@ -87,11 +121,34 @@ def _check_length(dataset):
     )
 
 
+def _check_elements(dataset):
+    """Ask for elements x, (x, y) or (x, y, weights) of one tensor each."""
+    spec = dataset.element_spec
+    parts = _flat(spec)
+    if 1 <= len(parts) <= 3 and all(type(p).__name__ == "TensorSpec" for p in parts):
+        return
+    raise ParameterError(
+        "KerasClassifier: the elements of the tf.data.Dataset must be x, (x, y) or "
+        f"(x, y, weights), each one tensor; got {_named(spec)}. Pick the tensors, "
+        "dataset.map(lambda row: (row['image'], row['label'])) for a dict."
+    )
+
+
+def _named(spec):
+    """What elements are, in few words."""
+    if isinstance(spec, dict):
+        return f"a dict with the keys {sorted(spec, key=str)}"
+    if isinstance(spec, tuple):
+        return f"({', '.join(map(_named, spec))})"
+    name = type(spec).__name__
+    return "tensor" if name == "TensorSpec" else name
+
+
 def _check_order(dataset):
     """Ask for rows in the same order each time: results are told by position."""
     start = [next(iter(dataset.take(1).as_numpy_iterator()), None) for _ in range(2)]
     parts = [list(map(np.asarray, _flat(element))) for element in start]
-    if any(not np.array_equal(a, b) for a, b in zip(*parts, strict=True)):
+    if not all(map(_same, *parts)):
         raise ParameterError(
             "KerasClassifier: the tf.data.Dataset comes in another order each time, so "
             "results cannot be told by position. Leave `.shuffle` out; training "
@@ -99,42 +156,69 @@ def _check_order(dataset):
         )
 
 
+def _same(one, other):
+    """Whether two arrays are equal; NaN equals NaN."""
+    return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+
+
 def _flat(element):
-    """Arrays of an element."""
+    """Parts of an element."""
     if element is None:
         return []
     return element if isinstance(element, tuple) else (element,)
 
 
 def _is_batched(dataset):
-    """Whether elements are batches: labels have no dimension of their own."""
-    spec = dataset.element_spec
-    if isinstance(spec, tuple):
-        x, y = spec[0].shape, spec[1].shape
-        return y.rank > 0 and (x[0] is None or x[0] == y[0])
-    return spec.shape.rank > 0 and spec.shape[0] is None
+    """Whether elements are batches, by their shapes and where these leave it open."""
+    parts = _flat(dataset.element_spec)
+    ranks = [part.shape.rank for part in parts]
+    if None not in ranks:
+        if min(ranks[:2]) == 0:
+            return False
+        lengths = [part.shape[0] for part in parts[:2]]
+        if len(parts) == 1 or lengths == [None, None]:
+            return lengths[0] is None
+    return len(parts) > 1 and _are_batches(dataset)
 
 
-def _blocks(dataset):
-    """Go through the dataset in pairs of (rows, labels or None), some rows at once."""
-    if not _is_batched(dataset):
-        dataset = dataset.batch(_BLOCK)
-    for element in dataset.as_numpy_iterator():
-        parts = _flat(element)
-        if len(parts) > 2:
-            parts = parts[:2]
-        yield (parts[0], parts[1]) if len(parts) == 2 else (parts[0], None)
+def _are_batches(dataset):
+    """Whether x and y of the elements have rows in common, by their content.
+
+    A row of d features with a one-hot label of d classes has the shape of a batch.
+    """
+    y = np.zeros(2)
+    for element in dataset.take(_LOOKED_AT).as_numpy_iterator():
+        x, y = map(np.asarray, element[:2])
+        if min(x.ndim, y.ndim) == 0 or len(x) != len(y):
+            return False
+        if y.ndim > 1 or (len(y) == 1 and x.ndim > 1) or not _is_one_hot(y):
+            return True
+    if y.dtype.kind == "f":
+        return False
+    raise ParameterError(
+        f"KerasClassifier: the elements of the tf.data.Dataset may be batches of "
+        f"{len(y)} rows, or rows with a one-hot label of {len(y)} classes. Give class "
+        "numbers, dataset.map(lambda x, y: (x, tf.argmax(y, -1))), or other batches, "
+        "dataset.unbatch().batch(64)."
+    )
+
+
+def _is_one_hot(rows):
+    """Whether the last axis has a single 1 and otherwise 0."""
+    if rows.dtype.kind not in "biuf":
+        return False
+    return bool(np.all((rows == 0) | (rows == 1)) and np.all(rows.sum(axis=-1) == 1))
+
+
+def _blocks(batches):
+    """Triples of (rows, labels or None, weights or None), some rows at once."""
+    for element in batches.as_numpy_iterator():
+        yield (*_flat(element), None, None)[:3]
 
 
 def _chain(first, blocks):
     yield first
     yield from blocks
-
-
-def _count(dataset, batch):
-    """Rows of the dataset, at most."""
-    elements = int(dataset.cardinality())
-    return elements * batch if _is_batched(dataset) else elements
 
 
 def _stacked(blocks):
@@ -151,7 +235,7 @@ def _class_labels(y):
     """Class numbers of one-hot rows; text as str."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim == 2 and np.all((y == 0) | (y == 1)) and np.all(y.sum(axis=1) == 1):
+    if y.ndim == 2 and _is_one_hot(y):
         return y.argmax(axis=1)
     if y.ndim != 1:
         raise LabelsError(

@@ -49,10 +49,11 @@ def scikeras(
         ``metrics``, ``callbacks``, ``validation_split`` (of every class its share, at
         random), ``class_weight``, ``shuffle``, ``random_state``, ``verbose``;
         ``transform_valid``; ``one_hot`` (whether a loss of your own wants one-hot
-        rows); ``average_epochs`` (share of the last epochs whose probabilities are
-        averaged, in [0, 1]); ``record_margins`` (True keeps how the margin of every
-        given label moved, in ``margin_history_``); ``fold`` (a number, set by the
-        cleaner).
+        rows; None tries it); ``average_epochs`` (share of the last epochs whose
+        probabilities are averaged, in [0, 1]); ``record_margins`` (True keeps how the
+        margin of every given label moved, in ``margin_history_``); ``classes`` (all
+        labels there are, for rows that may lack some; set by the cleaner where the
+        rows of a fold do); ``fold`` (a number, set by the cleaner).
 
     Returns
     -------

@@ -7,6 +7,7 @@ through `tf.data`, the other backends through a `keras.utils.PyDataset`.
 
 import contextlib
 import math
+import numbers
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -70,11 +71,23 @@ def _sliceable(X):
     """X in a form whose rows can be taken by an array of positions."""
     if is_lazy(X):
         return X
+    if isinstance(X, dict):
+        raise ValidationError(
+            "KerasClassifier: X must be one array-like of rows; got a dict with the "
+            f"keys {sorted(X, key=str)}. Models of several inputs are not supported: "
+            "put the columns of X side by side, and split them inside of the model."
+        )
     if sparse.issparse(X):
         return sparse.csr_array(X)
     if hasattr(X, "iloc") or hasattr(X, "to_pandas"):
         return _frame_values(X)
-    return X if isinstance(X, np.ndarray) else np.asarray(X)
+    X = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if X.ndim == 0:
+        raise ValidationError(
+            "KerasClassifier: X must be an array-like of rows; got one "
+            f"{type(X.item()).__name__}."
+        )
+    return X
 
 
 def _frame_values(X):
@@ -246,6 +259,42 @@ class FeedSequence(keras.utils.PyDataset):
         for future in self.waiting.values():
             future.cancel()
         self.waiting.clear()
+
+
+def batch_rows(batch_size, n_rows):
+    """Rows of a batch; -1 takes all in one.
+
+    Examples
+    --------
+    >>> batch_rows(16, 100), batch_rows(-1, 100)
+    (16, 100)
+    """
+    if batch_size is None:
+        return 64
+    if batch_size == -1:
+        return max(1, n_rows)
+    if batch_size != int(batch_size) or batch_size < 1:
+        raise ParameterError(
+            "KerasClassifier: `batch_size` must be a whole number from 1 up, or -1 "
+            f"for all rows; got {batch_size!r}."
+        )
+    return int(batch_size)
+
+
+def check_epochs(epochs):
+    """Epochs to train for, a whole number.
+
+    Examples
+    --------
+    >>> check_epochs(3)
+    3
+    """
+    if not isinstance(epochs, numbers.Integral) or epochs < 1:
+        raise ParameterError(
+            "KerasClassifier: `epochs` must be a whole number from 1 up; got "
+            f"{epochs!r}. `initialize` builds the network without training it."
+        )
+    return int(epochs)
 
 
 def is_copied(rows):

@@ -69,8 +69,11 @@ def _folder():
 def packed(state):
     """State of a classifier that can be pickled."""
     state = {name: value for name, value in state.items() if name not in _LIVE}
-    if isinstance(state.get("model"), keras.Model):
-        state["model"] = PackedModel(state["model"])
+    packs = {}
+    _replace_model(state, packs)
+    if "_built_with" in state:
+        state["_built_with"] = dict(state["_built_with"])
+        _replace_model(state["_built_with"], packs)
     network = state.pop("model_", None)
     if network is not None:
         state["_weights"] = network.get_weights()
@@ -79,21 +82,51 @@ def packed(state):
     return state
 
 
+def _replace_model(params, packs):
+    """Pack the model among parameters, each model once."""
+    model = params.get("model")
+    if isinstance(model, keras.Model):
+        params["model"] = packs[id(model)] = packs.get(id(model)) or PackedModel(model)
+
+
 def unpack(classifier):
     """Bring a classifier back to life."""
-    if isinstance(classifier.model, PackedModel):
-        classifier.model = classifier.model.model()
+    built_with = vars(classifier).get("_built_with", {})
+    packs = {}
+    for params in (vars(classifier), built_with):
+        pack = params.get("model")
+        if isinstance(pack, PackedModel):
+            params["model"] = packs[id(pack)] = packs.get(id(pack)) or pack.model()
     weights = vars(classifier).pop("_weights", None)
     optimizer_state = vars(classifier).pop("_optimizer_state", None)
     if weights is None:
         return
-    with seeded(classifier.seed_):
+    with _as_built(classifier), seeded(classifier.seed_):
         network, _ = build_network(classifier, classifier._sample)
-        classifier._initialize_callbacks()
+    classifier._initialize_callbacks()
     network.set_weights(weights)
-    network.optimizer.build(network.trainable_variables)
     for variable, value in zip(
         network.optimizer.variables, optimizer_state, strict=True
     ):
         variable.assign(value)
     classifier.model_ = network
+
+
+@contextlib.contextmanager
+def _as_built(classifier):
+    """Parameters, and Keras's precision, are those of `fit` inside of the block."""
+    attributes, now = vars(classifier), classifier.get_params(deep=False)
+    policy = keras.config.dtype_policy()
+    try:
+        _exchange(attributes, now, classifier._built_with)
+        keras.config.set_dtype_policy(classifier._policy)
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        _exchange(attributes, classifier._built_with, now)
+
+
+def _exchange(attributes, old, new):
+    for name in old:
+        attributes.pop(name, None)
+    attributes.update(new)

@@ -5,12 +5,13 @@ itself trains on, to no end, when logits meet a loss that expects probabilities.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from hubclean.exceptions import EstimatorError
+from hubclean.keras._outputs import OUT_OF_RANGE
 
 _SPARSE = {"sparse_categorical_crossentropy"}
 _ONE_COLUMN = {"binary_crossentropy", "binary_focal_crossentropy"}
@@ -29,24 +30,8 @@ _SCORES = {
     "poisson",
 }
 _CROSSENTROPIES = _SPARSE | _ONE_COLUMN | _ONE_HOT
+_TRIED_ROWS = 7
 _KNOWN = _CROSSENTROPIES | _HINGE | _SCORES
-_PROBABILITY = 1e-3
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a network gives for a row.
-
-    Attributes
-    ----------
-    units : int
-        Length of a row of outputs.
-    activation : str or None
-        Name of the last activation; None when it cannot be told.
-    """
-
-    units: int
-    activation: str | None
 
 
 @dataclass(frozen=True)
@@ -146,6 +131,7 @@ def plan_targets(loss, outputs, n_classes, one_hot=None):
 
     Examples
     --------
+    >>> from hubclean.keras._outputs import Outputs
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> plan_targets(loss, Outputs(3, "linear"), 3)
     Targets(n_classes=3, form='codes', scale='logits')
@@ -192,8 +178,9 @@ def _check_units(units, n_classes):
         return
     raise EstimatorError(
         f"KerasClassifier: the labels have {n_classes} classes, but the model has "
-        f"{units} output(s). Give its last layer {n_classes} units; a model function "
-        "finds that number in meta['n_classes_']."
+        f"{units} output(s). Give its last layer {n_classes} units (a model function "
+        "finds that number in meta['n_classes_']), or, if these rows lack some "
+        "classes, name all of them with `classes`."
     )
 
 
@@ -244,11 +231,13 @@ def _check_scale(loss, name, outputs):
             "from_logits=False, or take the activation off."
         )
     if not from_logits and outputs.activation not in ("softmax", "sigmoid", None):
+        what = f"the model ends in {outputs.activation!r} outputs"
+        if outputs.activation == OUT_OF_RANGE:
+            what = "outputs of the model are not between 0 and 1"
         raise EstimatorError(
-            f"KerasClassifier: the loss {name} expects probabilities, but the model "
-            f"ends in {outputs.activation!r} outputs. Give the last layer a "
-            f"{'sigmoid' if outputs.units == 1 else 'softmax'}, or the loss "
-            "from_logits=True."
+            f"KerasClassifier: the loss {name} expects probabilities, but {what}. Give "
+            f"the last layer a {'sigmoid' if outputs.units == 1 else 'softmax'}, or "
+            "the loss from_logits=True."
         )
     if name in _SPARSE | _ONE_HOT and outputs.activation == "sigmoid":
         raise EstimatorError(
@@ -268,94 +257,61 @@ def _scale(loss, name, outputs):
     return "scores" if name in _SCORES else "logits"
 
 
-def probe_outputs(model, rows):
-    """Run a few rows through a model, which builds it, and tell what comes out.
+def is_own_loss(loss):
+    """Whether a loss is none that is known here, nor derives from one.
+
+    Examples
+    --------
+    >>> is_own_loss("mse"), is_own_loss(lambda y_true, y_pred: 0.0)
+    (False, True)
+    """
+    return not _name(_single(loss))
+
+
+def tried_targets(targets, loss, outputs, one_hot=None):
+    """Targets that a loss of the user can be computed from, by trying.
+
+    Nothing else tells whether it wants class numbers or one-hot rows.
 
     Parameters
     ----------
-    model : keras.Model
-        Built or not.
-    rows : ndarray of shape (n, ...)
-        Some rows as the model takes them.
+    targets : Targets
+        The plan.
+    loss : callable or keras.losses.Loss
+        The loss the model is compiled with.
+    outputs : ndarray of shape (n, n_units)
+        Some rows of outputs.
+    one_hot : bool or None
+        What the user said that it wants.
 
     Returns
     -------
-    outputs : Outputs
-        Number of units and last activation.
+    targets : Targets
+        The plan, or one-hot rows in place of class numbers.
 
     Raises
     ------
     EstimatorError
-        If the model cannot take the rows, or does not give one row of outputs each.
+        If the loss fails with each of them.
     """
-    try:
-        values = model(_tensor(rows), training=False)
-    except Exception as exc:  # Keras lets errors of every backend through
-        raise EstimatorError(
-            f"KerasClassifier: the model cannot take rows of shape {rows.shape[1:]} "
-            f"and type {rows.dtype}: {exc}"
-        ) from exc
-    if isinstance(values, (dict, list, tuple)) or len(values.shape) != 2:
-        got = getattr(values, "shape", type(values).__name__)
-        raise EstimatorError(
-            "KerasClassifier: the model must give one row of class outputs for each "
-            f"row, shape (n, n_classes); got {got}. Use the output that tells the "
-            "classes alone."
-        )
-    values = keras.ops.convert_to_numpy(values)
-    activation = last_activation(model) or _activation_of(values)
-    return Outputs(int(values.shape[1]), activation)
-
-
-def _tensor(rows):
-    """Text as a tensor; older versions of Keras take objects for numbers."""
-    return (
-        keras.ops.convert_to_tensor(rows.astype(str)) if rows.dtype == object else rows
-    )
-
-
-def _activation_of(values):
-    """Softmax shows in the numbers themselves; other activations do not."""
-    if values.shape[1] == 1 or np.any(values < 0):
-        return None
-    ones = np.abs(values.sum(axis=1) - 1) < _PROBABILITY
-    return "softmax" if ones.all() else None
-
-
-def last_activation(model):
-    """Name of the activation a model ends in; None when it cannot be told.
-
-    Examples
-    --------
-    >>> layers = [keras.layers.Dense(3), keras.layers.Softmax()]
-    >>> last_activation(keras.Sequential(layers))
-    'softmax'
-    """
-    layer = _last_layer(model)
-    if layer is None:
-        return None
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    activation = getattr(layer, "activation", None)
-    if activation is None:
-        return None
-    name = getattr(activation, "__name__", None) or type(activation).__name__
-    return name.lower()
-
-
-def _last_layer(model):
-    """Layer that makes the output; None for models that do not tell."""
-    if isinstance(model, keras.Sequential):
-        layers = [layer for layer in model.layers if not _changes_nothing(layer)]
-        layer = layers[-1] if layers else None
-    elif getattr(model, "outputs", None) and len(model.outputs) == 1:
-        layer = getattr(model.outputs[0], "_keras_history", (None,))[0]
-    else:
-        return None
-    return _last_layer(layer) if isinstance(layer, keras.Model) else layer
-
-
-def _changes_nothing(layer):
-    """Whether a layer at the end leaves the outputs what they are."""
-    kinds = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Reshape)
-    return isinstance(layer, kinds)
+    loss = _single(loss)
+    plans, failures = [targets], []
+    if one_hot is None and targets.form == "codes":
+        plans.append(replace(targets, form="one_hot"))
+    n = _TRIED_ROWS + (targets.n_classes == _TRIED_ROWS)  # no square to broadcast in
+    outputs = keras.ops.convert_to_tensor(np.resize(outputs, (n, outputs.shape[1])))
+    for plan in plans:
+        try:
+            y = plan.encode(np.arange(n) % targets.n_classes)
+            loss(keras.ops.convert_to_tensor(y, dtype=outputs.dtype), outputs)
+        except Exception as exc:  # anyone's code
+            failures.append(exc)
+        else:
+            return plan
+    name = getattr(loss, "__name__", type(loss).__name__)
+    raise EstimatorError(
+        f"KerasClassifier: the loss {name} cannot be computed from targets of shape "
+        f"{y.shape} and outputs of shape {tuple(outputs.shape)}: {failures[-1]} It is "
+        "called with (y_true, y_pred). Set one_hot=True for rows with a single 1, "
+        "one_hot=False for class numbers."
+    ) from failures[-1]

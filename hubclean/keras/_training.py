@@ -1,5 +1,7 @@
 """What hubclean does while Keras trains, through callbacks."""
 
+import contextlib
+import copy
 import math
 
 import keras
@@ -212,3 +214,28 @@ class _EagerTape:
         """Everything written since the last reading."""
         parts, self._parts = self._parts, []
         return np.concatenate([self._nothing, *parts])
+
+
+@contextlib.contextmanager
+def watched(margins, network):
+    """Let a margin recorder watch a network while it trains."""
+    if margins is None:
+        yield
+        return
+    margins.watch(network)
+    try:
+        yield
+    finally:
+        margins.release(network)
+
+
+def own_callbacks(callbacks):
+    """Copies of callbacks: what they store must not travel between folds."""
+    copies = []
+    for callback in callbacks:
+        if isinstance(callback, list):
+            copies += own_callbacks(callback)
+            continue
+        model = getattr(callback, "model", None)
+        copies.append(copy.deepcopy(callback, {id(model): None}))
+    return copies
