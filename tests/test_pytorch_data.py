@@ -15,6 +15,7 @@ pytest.importorskip("skorch")
 
 from torch import nn  # noqa: E402
 
+import hubclean  # noqa: E402
 from hubclean import pytorch as hp  # noqa: E402
 from hubclean._rows import LazyColumn, take_rows  # noqa: E402
 from hubclean.exceptions import (  # noqa: E402
@@ -275,6 +276,23 @@ class TestTransforms:
             net(transform=lambda x: 1 / 0).fit(*images)
 
 
+class Scale(nn.Module):
+    """A factor that no state dict holds."""
+
+    def __init__(self, k):
+        super().__init__()
+        self.register_buffer("k", torch.tensor(k), persistent=False)
+
+    def forward(self, x):
+        return x.flatten(1) * self.k
+
+
+def _embedded(classifier, X):
+    """What a frozen network makes of rows."""
+    classifier._start()
+    return classifier._rows(X).array
+
+
 class FixedSize(nn.Module):
     def __init__(self):
         super().__init__()
@@ -362,18 +380,65 @@ class TestNamedModels:
         assert _features.embeddings.n_bytes == 48 * 32 * 4
         assert (proba.argmax(1) == y).mean() > 0.6
 
-    def test_features_of_a_module(self, images):
-        _features.embeddings.clear()
+    def test_features_of_a_module(self, images, monkeypatch):
+        hubclean.forget_models()
         X, y = images
         body = small_model(3)[:-1]
-        passes = []
-        body.register_forward_hook(lambda *_: passes.append(0))
+        passes, compute = [], _features._compute
+        monkeypatch.setattr(
+            _features, "_compute", lambda *given: passes.append(0) or compute(*given)
+        )
         fitted = net(features=body, epochs=20).fit(X, y, evaluate=X[:5])
         assert fitted.module_.body[0].in_features == 32
         assert fitted.evaluated_proba_.shape == (5, 3)
         n_passes = len(passes)
         fitted.predict(X)
         assert len(passes) == n_passes
+
+    def test_another_network_gives_other_features(self, table):
+        X, y = table
+        buffered = [Scale(1.0), Scale(0.0)]
+        named = [net(features=each).fit(X, y).predict_proba(X) for each in buffered]
+        assert not np.array_equal(*named)
+        buffered[0].k = buffered[1].k  # one network, changed
+        changed = net(features=buffered[0]).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(changed, named[1])
+
+    def test_an_edited_transform_gives_other_features(self, table):
+        X, y = table
+        proba = []
+        for code in ("row", "row * 0"):
+            names = {"__name__": "__main__"}
+            exec(f"def edited(row): return {code}", names)
+            fitted = net(features=nn.Flatten(), transform=names["edited"]).fit(X, y)
+            proba.append(fitted.predict_proba(X))
+        assert not np.array_equal(*proba)
+
+    def test_bytes_and_floats_of_one_value_have_their_own_features(self, table):
+        X = (table[0] > 2).astype(np.uint8)
+        rows = [_embedded(net(features=nn.Flatten()), X.astype(t)) for t in ("u1", "f")]
+        np.testing.assert_allclose(rows[0] * 255, rows[1])
+
+    def test_features_that_cannot_be_named_are_not_kept(self, table, tmp_path):
+        hubclean.forget_models()
+        X, y = table
+        with open(tmp_path / "log", "w") as log:
+            writes = net(
+                features=nn.Flatten(), transform=lambda r: log.write(".") and r
+            )
+            assert writes.fit(X, y).score(X, y) > 0.5
+        assert _features.embeddings.n_bytes == 0
+
+    def test_forgetting_models_forgets_features(self, table):
+        net(features=nn.Flatten()).fit(*table)
+        assert _features.embeddings.n_bytes > 0
+        hubclean.forget_models()
+        assert _features.embeddings.n_bytes == 0
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+    def test_features_of_other_precisions(self, table, dtype):
+        body = nn.Linear(4, 8).to(dtype)
+        assert _embedded(net(features=body), table[0]).dtype == np.float32
 
     def test_features_that_are_no_network(self, images):
         with pytest.raises(EstimatorError, match="`features` must be.*got int"):
