@@ -127,8 +127,7 @@ def row_digests(X):
     (True, False)
     """
     if is_lazy(X):
-        prefix = repr(X.identity).encode()
-        return _digest(prefix + b"%d" % i for i in np.asarray(X.row_ids).tolist())
+        return _lazy_digests(X, X.identity)
     if sparse.issparse(X):
         return _digest(_sparse_row_bytes(X))
     if hasattr(X, "iloc") or (hasattr(X, "columns") and hasattr(X, "to_pandas")):
@@ -140,6 +139,36 @@ def row_digests(X):
     if array.dtype.kind in "biufc" and array.dtype.itemsize:
         return _digest(_numeric_row_bytes(array))
     return _object_digests(array)
+
+
+def content_digests(column):
+    """Digests of the rows of a lazy column, which change where its content does.
+
+    A column whose `identity` holds for an object, and not for what is in it, tells
+    that as `content`.
+
+    Parameters
+    ----------
+    column : lazy column of n_samples rows
+        Is not read.
+
+    Returns
+    -------
+    digests : ndarray of uint64, shape (n_samples,)
+        As `row_digests` gives them.
+
+    Raises
+    ------
+    TypeError
+        If the column cannot tell its content.
+    """
+    content = column.content if hasattr(type(column), "content") else column.identity
+    return _lazy_digests(column, content)
+
+
+def _lazy_digests(column, identity):
+    prefix = repr(identity).encode()
+    return _digest(prefix + b"%d" % i for i in np.asarray(column.row_ids).tolist())
 
 
 def _digest(chunks):

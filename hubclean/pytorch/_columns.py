@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from hubclean._fingerprint import fingerprint
 from hubclean._rows import is_lazy, n_rows
 from hubclean.exceptions import ParameterError
 
@@ -62,6 +63,10 @@ class DatasetColumn:
         Items are inputs, or (input, label) pairs.
     row_ids : ndarray of int or None
         Which rows; all when None.
+    token : str or None
+        What the object is known by; None makes one.
+    version : str or None
+        What the rows are known by in every process: see `from_dataset`.
 
     Examples
     --------
@@ -70,16 +75,49 @@ class DatasetColumn:
     ((2, 3), array([[1., 1., 1.]]))
     """
 
-    def __init__(self, dataset, row_ids=None, token=None):
+    def __init__(self, dataset, row_ids=None, token=None, version=None):
         self.dataset = dataset
         self.row_ids = np.arange(len(dataset)) if row_ids is None else row_ids
         self.token = token or _token(dataset)
+        self.version = version
         self._row_type = None
 
     @property
     def identity(self):
         """Which dataset: equal for columns of the same object."""
         return ("torch.utils.data", type(self.dataset).__name__, self.token)
+
+    @property
+    def content(self):
+        """What `memory` knows the rows by: changes where code or attributes do.
+
+        Raises
+        ------
+        TypeError
+            If neither a version nor what the dataset holds can name them.
+        """
+        kind = ("torch.utils.data", type(self.dataset).__name__)
+        try:
+            held = fingerprint(self.dataset)
+        except TypeError:
+            if self.version is None:
+                raise
+            held = ""
+        if self.version is not None:
+            return (*kind, str(self.version), held)
+        return (*kind, held) if _is_in_memory(self.dataset) else (*self.identity, held)
+
+    @property
+    def why_not_shared(self):
+        """Why no other process knows the rows, and what to do; None where one does."""
+        if self.version is not None or _is_in_memory(self.dataset):
+            return None
+        return (
+            f"what a {type(self.dataset).__name__} gives may change while its code and "
+            "attributes do not, so its rows are known in this process only. Pass "
+            "from_dataset(dataset, version='1'), and another text whenever the rows "
+            "change."
+        )
 
     @property
     def shape(self):
@@ -110,7 +148,7 @@ class DatasetColumn:
         if isinstance(index, tuple):
             index = index[0]
         row_ids = np.atleast_1d(self.row_ids[index])
-        subset = type(self)(self.dataset, row_ids, self.token)
+        subset = type(self)(self.dataset, row_ids, self.token, self.version)
         subset._row_type = self._row_type
         return subset
 
@@ -133,6 +171,16 @@ def _token(dataset):
         return _dataset_tokens.setdefault(dataset, uuid.uuid4().hex)
     except TypeError:  # lists take no weak references
         return uuid.uuid4().hex
+
+
+def _is_in_memory(dataset):
+    """Whether all that a dataset gives is in tensors and lists that it holds."""
+    kind = type(dataset)
+    if kind is torch.utils.data.Subset:
+        return _is_in_memory(dataset.dataset)
+    if kind is torch.utils.data.ConcatDataset:
+        return all(map(_is_in_memory, dataset.datasets))
+    return kind in (list, torch.utils.data.TensorDataset)
 
 
 def _input(item):
@@ -260,13 +308,19 @@ def labels_of(dataset):
     return np.asarray(labels)
 
 
-def from_dataset(dataset):
+def from_dataset(dataset, version=None):
     """Columns X and y of a map-style dataset, for the cleaner and scikit-learn's tools.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
         Items are (input, label) pairs.
+    version : str or None
+        Text that tells the rows from those of every other dataset and of other
+        versions of this one, so that ``memory=`` knows them in another process.
+        None is enough for a `TensorDataset`, a list, and a `Subset` of one, which
+        are known by their content; the rows of other datasets may lie in files that
+        change, and are known by the object, its code and its attributes.
 
     Returns
     -------
@@ -281,4 +335,4 @@ def from_dataset(dataset):
     >>> len(X), y.tolist()
     (2, ['a', 'b'])
     """
-    return DatasetColumn(dataset), labels_of(dataset)
+    return DatasetColumn(dataset, version=version), labels_of(dataset)

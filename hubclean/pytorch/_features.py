@@ -10,7 +10,7 @@ from torch import nn
 
 from hubclean._fingerprint import fingerprint
 from hubclean._model_store import also_forget
-from hubclean._rows import row_digests
+from hubclean._rows import content_digests, row_digests
 from hubclean.exceptions import EstimatorError
 from hubclean.pytorch._columns import ArrayRows
 from hubclean.pytorch._modules import first_output
@@ -99,9 +99,9 @@ def embed(rows, source, features, *, pretrained, fetch, device, resize, batch_si
         network = _network(features, pretrained)
         return _compute(network, positions, fetch, device, resize, batch_size)
 
-    if source is None:
-        return EmbeddedRows(compute(np.arange(len(rows))))
     keys = _row_keys(rows, source)
+    if keys is None:
+        return EmbeddedRows(compute(np.arange(len(rows))))
     found = embeddings.get(keys)
     missing = [i for i, vector in enumerate(found) if vector is None]
     if missing:
@@ -113,10 +113,21 @@ def embed(rows, source, features, *, pretrained, fetch, device, resize, batch_si
 
 
 def _row_keys(rows, source):
-    """Names of the features of rows; bytes and floats of one value are two rows."""
-    whole = rows.array if isinstance(rows, ArrayRows) else rows.column
+    """Names of the features of rows; None where something has no name.
+
+    Bytes and floats of one value are two rows: bytes are divided by 255.
+    """
+    if source is None:
+        return None
+    try:
+        if isinstance(rows, ArrayRows):
+            whole, digests = rows.array, row_digests(rows.array)
+        else:
+            whole, digests = rows.column, content_digests(rows.column)
+    except TypeError:
+        return None
     source = (source, str(whole.dtype))
-    return [(source, digest) for digest in row_digests(whole).tolist()]
+    return [(source, digest) for digest in digests.tolist()]
 
 
 def _network(features, pretrained):
