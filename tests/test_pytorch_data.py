@@ -24,7 +24,7 @@ from hubclean.exceptions import (  # noqa: E402
     MissingPackageError,
     ParameterError,
 )
-from hubclean.pytorch import _features  # noqa: E402
+from hubclean.pytorch import _data, _features  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +203,50 @@ class TestDatasets:
         proba = cross_val_predict(net(), pairs, images[1], cv=3, method="predict_proba")
         plain = cross_val_predict(net(), *images, cv=3, method="predict_proba")
         np.testing.assert_array_equal(proba, plain)
+
+
+class TestDatasetsThatDraw:
+    """Augmentation inside the dataset, as torchvision's datasets have it."""
+
+    @pytest.fixture
+    def noisy(self, table):
+        class Noisy(Pairs):
+            def __getitem__(self, i):
+                row, label = super().__getitem__(i)
+                return row + torch.randn(4), label
+
+        return Noisy(*table)
+
+    @pytest.mark.parametrize(
+        "how", [{"read_threads": 0}, {"iterator_train__num_workers": 1}]
+    )
+    def test_the_seed_decides_what_is_drawn(self, noisy, how):
+        torch.manual_seed(1)
+        one = net().fit(noisy)
+        torch.manual_seed(2)
+        other = net(**how).fit(noisy)
+        X = noisy.X
+        np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+        np.testing.assert_array_equal(
+            one.predict_proba(noisy), other.predict_proba(noisy)
+        )
+        third = net(random_state=1).fit(noisy)
+        assert not np.array_equal(one.predict_proba(X), third.predict_proba(X))
+
+    def test_epochs_draw_anew(self, noisy):
+        rows = _data.BatchDataset(hp._columns.as_rows(noisy), seed=3)
+        first = rows.__getitems__([1, 2])[0]
+        assert torch.equal(first, rows.__getitems__([1, 2])[0])
+        rows.epoch = 1
+        assert not torch.equal(first, rows.__getitems__([1, 2])[0])
+
+    def test_torchs_own_random_numbers_are_left_alone(self, noisy):
+        before = torch.get_rng_state()
+        X, y = hp.from_dataset(noisy)
+        assert X.shape == (60, 4)
+        np.testing.assert_array_equal(X.read(), np.asarray(X))
+        net().fit(X, y).predict(X)
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 class TestTransforms:

@@ -6,6 +6,7 @@ map-style datasets are read where the batch is needed.
 
 import uuid
 import weakref
+import zlib
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from scipy import sparse
 from hubclean._fingerprint import fingerprint
 from hubclean._rows import is_lazy, n_rows
 from hubclean.exceptions import ParameterError
+from hubclean.pytorch._randomness import lent
 
 _dataset_tokens: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
@@ -22,6 +24,7 @@ class ArrayRows:
     """Rows of an array or sparse matrix in memory."""
 
     slow = False
+    draws = False
 
     def __init__(self, array):
         self.array = array
@@ -42,6 +45,11 @@ class LazyRows:
 
     def __init__(self, column):
         self.column = column
+
+    @property
+    def draws(self):
+        """Whether reading runs anyone's code, which may draw random numbers."""
+        return isinstance(self.column, DatasetColumn)
 
     def __len__(self):
         return len(self.column)
@@ -137,7 +145,8 @@ class DatasetColumn:
     def _type(self):
         """Shape and dtype of the first row of the dataset, which is read once."""
         if self._row_type is None:
-            row = np.asarray(_input(self.dataset[0]))
+            with lent(0):
+                row = np.asarray(_input(self.dataset[0]))
             self._row_type = row.shape, row.dtype
         return self._row_type
 
@@ -153,12 +162,17 @@ class DatasetColumn:
         return subset
 
     def read(self, indices=None):
-        """Rows at these positions; a 1-D array of objects where shapes differ."""
+        """Rows at these positions; a 1-D array of objects where shapes differ.
+
+        What the dataset draws from torch's generator depends on the positions, or, in
+        a net, on its seed.
+        """
         rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
-        if hasattr(self.dataset, "__getitems__"):
-            items = self.dataset.__getitems__(rows.tolist())
-        else:
-            items = [self.dataset[i] for i in rows.tolist()]
+        with lent(zlib.crc32(np.asarray(rows, dtype=np.int64).tobytes())):
+            if hasattr(self.dataset, "__getitems__"):
+                items = self.dataset.__getitems__(rows.tolist())
+            else:
+                items = [self.dataset[i] for i in rows.tolist()]
         return stack_rows([np.asarray(_input(item)) for item in items])
 
     def __array__(self, dtype=None, copy=None):
@@ -296,16 +310,19 @@ def labels_of(dataset):
     transformed = getattr(dataset, "target_transform", None) is not None
     if targets is not None and not transformed and len(targets) == len(dataset):
         return np.asarray(targets)
-    labels = []
-    for i in range(len(dataset)):
-        item = dataset[i]
-        if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise ParameterError(
-                "skorch: without `y`, the items of a dataset must be (input, label) "
-                f"pairs; item {i} is a {type(item).__name__}. Pass the labels as `y`."
-            )
-        labels.append(np.asarray(item[1]).reshape(-1)[0])
-    return np.asarray(labels)
+    with lent(0):
+        return np.asarray([_label(dataset[i], i) for i in range(len(dataset))])
+
+
+def _label(item, position):
+    """Label of an (input, label) pair."""
+    if not (isinstance(item, tuple | list) and len(item) == 2):
+        raise ParameterError(
+            "skorch: without `y`, the items of a dataset must be (input, label) "
+            f"pairs; item {position} is a {type(item).__name__}. Pass the labels as "
+            "`y`."
+        )
+    return np.asarray(item[1]).reshape(-1)[0]
 
 
 def from_dataset(dataset, version=None):
@@ -328,6 +345,13 @@ def from_dataset(dataset, version=None):
         Lazy: rows are read in batches, where they are needed.
     y : ndarray, shape (n_samples,)
         Labels.
+
+    Notes
+    -----
+    What a dataset draws from torch's generator, to augment images for example, is
+    decided by ``random_state``. Batches are therefore read one at a time, whatever
+    ``read_threads`` is; ``iterator_train__num_workers`` reads several side by side.
+    Other generators, NumPy's say, are the dataset's own to seed.
 
     Examples
     --------

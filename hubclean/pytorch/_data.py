@@ -1,6 +1,7 @@
 """Batches of rows, labels and row numbers, fetched whole and ahead of time."""
 
 import collections
+import contextlib
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,8 +48,9 @@ class BatchDataset(torch.utils.data.Dataset):
     transform : callable or None
         Applied to every row.
     seed : int
-        What random transforms draw depends on it, on the epoch and on the rows of the
-        batch alone, so it is the same for any number of workers.
+        What random transforms draw, those inside a dataset too, depends on it, on the
+        epoch and on the rows of the batch alone, so it is the same for any number of
+        workers.
     resize : int or None
         Side of the squares that images of differing sizes are brought to.
 
@@ -83,7 +85,10 @@ class BatchDataset(torch.utils.data.Dataset):
     def __getitems__(self, indices):
         """Fetch the batch of these rows."""
         indices = np.asarray(indices, dtype=np.int64)
-        rows = self.rows.read(indices)
+        draw = zlib.crc32(indices.tobytes(), self.epoch) + (self.seed << 32)
+        numbers = Randomness(draw)
+        with numbers if self.rows.draws else contextlib.nullcontext():
+            rows = self.rows.read(indices)
         if len(rows) != len(indices):
             raise ParameterError(
                 f"skorch: X must give as many rows as it is asked for; it gave "
@@ -92,8 +97,7 @@ class BatchDataset(torch.utils.data.Dataset):
         if self.transform is None:
             inputs = as_batch(rows, self.resize)
         else:
-            draw = zlib.crc32(indices.tobytes(), self.epoch) + (self.seed << 32)
-            with Randomness(draw):
+            with numbers:
                 inputs = transformed(rows, self.transform)
         weights = None if self.weights is None else self.weights[indices]
         return Batch(inputs, self.codes[indices], indices, weights)
