@@ -337,6 +337,45 @@ def _embedded(classifier, X):
     return classifier._rows(X).array
 
 
+class TestChannels:
+    @pytest.mark.parametrize(
+        ("shape", "channels"),
+        [
+            ((2, 8, 8), 2),
+            ((8, 8, 2), 2),
+            ((5, 8, 6), 5),
+            ((8, 6, 5), 5),
+            ((3, 8, 4), 3),
+            ((4, 8, 3), 3),
+            ((4, 8, 3), 4),
+            ((3, 8, 3), 3),
+            ((8, 6, 1), 3),
+            ((1, 6, 8), 3),
+            ((8, 6, 4), 3),
+        ],
+    )
+    @pytest.mark.parametrize("as_dataset", [False, True])
+    def test_the_first_layer_says_where_they_are(self, shape, channels, as_dataset):
+        X, y = np.random.default_rng(0).random((12, *shape)), np.arange(12) % 2
+        body = nn.Conv2d(channels, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        rows = (list(zip(X, y, strict=True)),) if as_dataset else (X, y)
+        fitted = net(module=nn.Sequential(*body), epochs=1).fit(*rows)
+        seen = []
+        fitted.module_[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+        fitted.predict(rows[0])
+        assert seen[0].shape[1] == channels
+        if channels in shape:
+            first = shape[0] == channels != shape[2]
+            expected = X if first else np.moveaxis(X, 3, 1)
+            np.testing.assert_array_equal(seen[0], expected.astype(np.float32))
+
+    @pytest.mark.parametrize("shape", [(2, 8, 8), (8, 8, 2), (3, 8, 8), (8, 6, 3)])
+    def test_without_a_layer_they_are_guessed(self, shape):
+        X = np.random.default_rng(0).random((12, *shape))
+        fitted = net(epochs=1).fit(X, np.arange(12) % 2)
+        assert fitted.module_.body[0].in_channels == min(shape)
+
+
 class FixedSize(nn.Module):
     def __init__(self):
         super().__init__()
