@@ -23,6 +23,7 @@ from hubclean.exceptions import (  # noqa: E402
     LabelsError,
     MissingPackageError,
     ParameterError,
+    RowsError,
 )
 from hubclean.pytorch import _data, _features  # noqa: E402
 
@@ -132,6 +133,47 @@ class TestContainers:
             np.testing.assert_array_equal(got, expected)
             got = net().fit(data).predict_proba(table[0])
             np.testing.assert_array_equal(got, expected)
+
+    def test_inputs_of_several_parts(self, table):
+        X, y = table
+        together = {"x": X, "again": X}
+        with pytest.raises(ParameterError, match="one array.*a dict of length 2. Put"):
+            net().fit(together, y)
+        with pytest.raises(RowsError, match="got dict .its length is the number of"):
+            hubclean.HubLabelCleaner(net()).fit(together, y)
+        for parts in (
+            [{"x": row, "again": row} for row in X],
+            [(row, row[:2]) for row in X],
+        ):
+            kind = f"a {type(parts[0]).__name__} of length 2.*`forward`.*`transform`"
+            pairs = list(zip(parts, y, strict=True))
+            with pytest.raises(ParameterError, match=kind):
+                net().fit(pairs)
+            with pytest.raises(ParameterError, match=kind):
+                hubclean.HubLabelCleaner(net()).fit(*hp.from_dataset(pairs))
+        taken = net(transform=lambda parts: parts[0]).fit(pairs)
+        expected = net().fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(taken.predict_proba(pairs), expected)
+
+    def test_text_in_a_dataset(self, table):
+        pairs = list(zip(["a", "bc"] * 30, table[1], strict=True))
+        with pytest.raises(ParameterError, match="array of numbers; got a str_"):
+            net().fit(pairs)
+
+    def test_a_dataset_for_the_cleaner(self, table):
+        pairs = torch.utils.data.TensorDataset(*map(torch.from_numpy, table))
+        message = r"got TensorDataset.*hubclean.pytorch.from_dataset\(dataset\) gives"
+        with pytest.raises(RowsError, match=message):
+            hubclean.HubLabelCleaner(net()).fit(pairs, table[1])
+
+    def test_images_of_other_dimensions(self, images):
+        X, y = images
+        for given in (X, X[..., 0]):
+            fitted = net(epochs=1).fit(given, y)
+            for other in (X.reshape(48, -1), X[..., None]):
+                message = rf"must have {given.ndim} dimensions.*shape \(.*in fit"
+                with pytest.raises(ParameterError, match=message):
+                    fitted.predict(other)
 
     def test_a_column_that_gives_too_few_rows(self, table):
         class Short(hp.DatasetColumn):

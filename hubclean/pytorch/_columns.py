@@ -7,6 +7,7 @@ map-style datasets are read where the batch is needed.
 import uuid
 import weakref
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -17,6 +18,11 @@ from hubclean._rows import is_lazy, n_rows
 from hubclean.exceptions import ParameterError
 from hubclean.pytorch._randomness import lent
 
+#: What to do with inputs of several parts.
+ONE_ARRAY = (
+    "Put what belongs to a row into one array, and take it apart again in the module's "
+    "`forward`."
+)
 _dataset_tokens: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -146,7 +152,7 @@ class DatasetColumn:
         """Shape and dtype of the first row of the dataset, which is read once."""
         if self._row_type is None:
             with lent(0):
-                row = np.asarray(_input(self.dataset[0]))
+                row = _input(self.dataset[0])
             self._row_type = row.shape, row.dtype
         return self._row_type
 
@@ -173,7 +179,7 @@ class DatasetColumn:
                 items = self.dataset.__getitems__(rows.tolist())
             else:
                 items = [self.dataset[i] for i in rows.tolist()]
-        return stack_rows([np.asarray(_input(item)) for item in items])
+        return stack_rows([_input(item) for item in items])
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self.read(), dtype=dtype)
@@ -198,8 +204,17 @@ def _is_in_memory(dataset):
 
 
 def _input(item):
-    """Input of an (input, label) pair, or the item itself."""
-    return item[0] if isinstance(item, tuple | list) else item
+    """Input of an (input, label) pair, or the item itself, as an array.
+
+    What is no array, a dict say, is the only element of one, for a `transform`.
+    """
+    given = item[0] if isinstance(item, tuple | list) else item
+    try:
+        return np.asarray(given)
+    except ValueError:  # arrays of several shapes
+        alone = np.empty((), dtype=object)
+        alone[()] = given
+        return alone
 
 
 def stack_rows(rows):
@@ -234,7 +249,7 @@ def as_rows(X):
     Raises
     ------
     ParameterError
-        If X has no rows, or rows that are no numbers.
+        If X has no rows, or rows that are no numbers, or is a dict.
     """
     if isinstance(X, ArrayRows | LazyRows):
         return X
@@ -242,6 +257,11 @@ def as_rows(X):
         raise ParameterError(
             "skorch: X must have rows that can be asked for by position; got an "
             "iterable dataset. Pass a map-style dataset, with __getitem__ and __len__."
+        )
+    if isinstance(X, Mapping):
+        raise ParameterError(
+            f"skorch: X must be one array of rows; got a {type(X).__name__} of "
+            f"length {len(X)}. {ONE_ARRAY}"
         )
     if is_map_dataset(X):
         X = DatasetColumn(X)

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from hubclean.exceptions import ParameterError
+from hubclean.pytorch._columns import ONE_ARRAY
 from hubclean.pytorch._randomness import Randomness, seeded
 from hubclean.pytorch._tensors import channels_are_first, resized
 
 _AHEAD = 2
+_NUMBERS = "biufc"
 
 
 class Batch(tuple):
@@ -121,12 +123,14 @@ def as_batch(rows, resize=None):
     Raises
     ------
     ParameterError
-        If the rows differ in shape.
+        If the rows differ in shape, or are no numbers.
     """
     if isinstance(rows, torch.Tensor):
         return rows
     if rows.dtype.kind == "O":
         rows = _stacked(rows, resize)
+    if rows.dtype.kind not in _NUMBERS:
+        _numbers(rows[0])
     if rows.dtype.kind == "u" and rows.dtype.itemsize > 1:
         rows = rows.astype(np.int64)
     if rows.dtype.kind == "f" and rows.dtype != np.float32:
@@ -141,7 +145,7 @@ def as_batch(rows, resize=None):
 
 def _stacked(rows, resize):
     """Rows of objects as one array."""
-    rows = [np.asarray(row) for row in rows]
+    rows = [_numbers(row) for row in rows]
     if resize is not None:
         rows = [_square(row, resize) for row in rows]
     shapes = sorted({row.shape for row in rows})
@@ -151,6 +155,22 @@ def _stacked(rows, resize):
             f"{shapes[1]}. Pass resize=64, or a `transform` that resizes."
         )
     return np.stack(rows)
+
+
+def _numbers(row):
+    """Array of the numbers of a row; an error where it holds something else."""
+    try:
+        array = np.asarray(row)
+    except ValueError:  # arrays of several shapes
+        array = np.empty((), dtype=object)
+    if array.dtype.kind in _NUMBERS:
+        return array
+    parts = f" of length {len(row)}" if isinstance(row, tuple | list | dict) else ""
+    raise ParameterError(
+        "skorch: the input of a row must be an array of numbers; got a "
+        f"{type(row).__name__}{parts}. {ONE_ARRAY} Or pass a `transform` that makes an "
+        "array of it."
+    )
 
 
 def _square(image, side):

@@ -143,6 +143,11 @@ def prepare(batch, plan, device):
     -------
     ready : Tensor of float32 (int64 for tokens)
         What the module takes.
+
+    Raises
+    ------
+    ParameterError
+        If images have other dimensions, or channels, than the plan knows.
     """
     batch = batch.to(device, non_blocking=True)
     if plan.tokens:
@@ -153,6 +158,12 @@ def prepare(batch, plan, device):
         batch = batch.float()
     if plan.layout == "as_is":
         return batch
+    n_dims = 3 if plan.layout == "grey" else 4
+    if batch.ndim != n_dims:
+        raise ParameterError(
+            f"skorch: X must have {n_dims} dimensions, as where the network was made; "
+            f"got a batch of shape {tuple(batch.shape)}. Reshape X as it was in fit."
+        )
     if plan.layout == "grey":
         batch = batch.unsqueeze(1)
     elif plan.layout == "channels_last":
