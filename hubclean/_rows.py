@@ -25,6 +25,10 @@ class LazyColumn(Protocol):
     ``column[indices]`` gives a lazy subset for an array of positions, a mask or a
     slice; ``column[indices, ...]`` does the same, as scikit-learn asks.
     ``np.asarray(column)`` reads all of it. It pickles by address.
+
+    A column whose `identity` holds for an object only has a property ``content`` as
+    well, which `memory` takes instead, and says in ``why_not_shared`` (a sentence, or
+    None) why another process does not know its rows, and what to do.
     """
 
     #: (n_rows, *row_shape); None for a dimension that varies from row to row.
