@@ -251,7 +251,7 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
         cache = open_cache(self.memory, by=by)
         identity = None
         if cache is not None:
-            self._warn_unseeded()
+            self._warn_unshared(X)
             identity = DataIdentity(X, labels, classes)
         return Given(
             X=X,
@@ -269,16 +269,22 @@ class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
             by=by,
         )
 
-    def _warn_unseeded(self):
-        """Say that folds of fresh randomness are of no use to the next run."""
+    def _warn_unshared(self, X):
+        """Say that another run cannot use the folds, and why."""
+        why = getattr(X, "why_not_shared", None)
         if self.random_state is None:
-            warnings.warn(
-                f"{type(self).__name__}: `memory` cannot share a fold with another "
-                "run, because random_state=None draws other folds and seeds every "
-                "time. Pass an integer.",
-                LabelQualityWarning,
-                stacklevel=5,
+            message = (
+                "`memory` cannot share a fold with another run, because "
+                "random_state=None draws other folds and seeds every time. Pass an "
+                "integer."
             )
+        elif why is not None:
+            message = f"`memory` cannot share a fold with another process: {why}"
+        else:
+            return
+        warnings.warn(
+            f"{type(self).__name__}: {message}", LabelQualityWarning, stacklevel=5
+        )
 
     def _correct(self, given, judgement, *, weighted=False):
         """What the next training gets: rows, labels, weights where it takes them."""

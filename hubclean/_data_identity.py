@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from hubclean._fingerprint import fingerprint
-from hubclean._rows import is_lazy, row_digests
+from hubclean._rows import content_digests, is_lazy, row_digests
 
 #: Goes up when trainings of the same name would give something else.
 _FORMAT = 2
@@ -23,7 +23,8 @@ class DataIdentity:
     ----------
     X : rows
         Hashed once, by row, and more closely than `row_digests` does: types count.
-        Lazy columns are known by dataset, version and position, and not read.
+        Lazy columns are known by dataset, version and position, and not read; no
+        training has a name where a column cannot tell its content.
     labels : ndarray of shape (n_samples,)
         Given labels.
     classes : ndarray of shape (n_classes,)
@@ -31,7 +32,11 @@ class DataIdentity:
     """
 
     def __init__(self, X, labels, classes):
-        self._rows = _exact_digests(X)
+        self._rows = self._unnamed = None
+        try:
+            self._rows = _exact_digests(X)
+        except TypeError as exc:  # a lazy column of anyone's dataset
+            self._unnamed = exc
         self._labels = labels
         self._common = [_FORMAT, _kind(X), classes]
 
@@ -63,6 +68,8 @@ class DataIdentity:
         TypeError
             If something cannot be named.
         """
+        if self._unnamed is not None:
+            raise self._unnamed
         trained = self._labels[train] if labels is None else labels
         rows = [self._rows[train], self._rows[test]]
         return fingerprint(
@@ -85,7 +92,7 @@ def _kind(X):
 def _exact_digests(X):
     """Digest of every row; rows that differ in a type, or in the last bit, differ."""
     if is_lazy(X):
-        return row_digests(X)
+        return content_digests(X)
     if sparse.issparse(X):
         return _sparse_digests(sparse.csr_array(X))
     if hasattr(X, "iloc") or hasattr(X, "columns"):

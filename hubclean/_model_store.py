@@ -84,14 +84,21 @@ class ModelStore:
 
 #: Of this process.
 final_models = ModelStore(max_bytes=256 * 2**20)
+_also_forgotten = []
+
+
+def also_forget(clear):
+    """Let `forget_models` call a function that gives other memory back."""
+    _also_forgotten.append(clear)
 
 
 def forget_models():
-    """Give back the memory of final models that ``memory=`` keeps in this process.
+    """Give back the memory of final models and features kept in this process.
 
     With `memory` set, `HubLabelCleaner` keeps copies of its final models, up to 256 MB
-    in all, so that a grid search trains none twice. They go when the process ends;
-    this lets them go at once. The folder is left alone.
+    in all, so that a grid search trains none twice; and with ``features=``, the
+    features that `hubclean.pytorch.skorch` computes, up to 512 MB. They go when the
+    process ends; this lets them go at once. The folder is left alone.
 
     Examples
     --------
@@ -99,3 +106,5 @@ def forget_models():
     >>> hubclean.forget_models()
     """
     final_models.clear()
+    for clear in _also_forgotten:
+        clear()

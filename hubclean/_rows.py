@@ -25,6 +25,10 @@ class LazyColumn(Protocol):
     ``column[indices]`` gives a lazy subset for an array of positions, a mask or a
     slice; ``column[indices, ...]`` does the same, as scikit-learn asks.
     ``np.asarray(column)`` reads all of it. It pickles by address.
+
+    A column whose `identity` holds for an object only has a property ``content`` as
+    well, which `memory` takes instead, and says in ``why_not_shared`` (a sentence, or
+    None) why another process does not know its rows, and what to do.
     """
 
     #: (n_rows, *row_shape); None for a dimension that varies from row to row.
@@ -127,8 +131,7 @@ def row_digests(X):
     (True, False)
     """
     if is_lazy(X):
-        prefix = repr(X.identity).encode()
-        return _digest(prefix + b"%d" % i for i in np.asarray(X.row_ids).tolist())
+        return _lazy_digests(X, X.identity)
     if sparse.issparse(X):
         return _digest(_sparse_row_bytes(X))
     if hasattr(X, "iloc") or (hasattr(X, "columns") and hasattr(X, "to_pandas")):
@@ -140,6 +143,36 @@ def row_digests(X):
     if array.dtype.kind in "biufc" and array.dtype.itemsize:
         return _digest(_numeric_row_bytes(array))
     return _object_digests(array)
+
+
+def content_digests(column):
+    """Digests of the rows of a lazy column, which change where its content does.
+
+    A column whose `identity` holds for an object, and not for what is in it, tells
+    that as `content`.
+
+    Parameters
+    ----------
+    column : lazy column of n_samples rows
+        Is not read.
+
+    Returns
+    -------
+    digests : ndarray of uint64, shape (n_samples,)
+        As `row_digests` gives them.
+
+    Raises
+    ------
+    TypeError
+        If the column cannot tell its content.
+    """
+    content = column.content if hasattr(type(column), "content") else column.identity
+    return _lazy_digests(column, content)
+
+
+def _lazy_digests(column, identity):
+    prefix = repr(identity).encode()
+    return _digest(prefix + b"%d" % i for i in np.asarray(column.row_ids).tolist())
 
 
 def _digest(chunks):

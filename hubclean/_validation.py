@@ -5,6 +5,7 @@ Inputs are checked once, at the public door, and trusted afterwards. It imports 
 """
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -454,6 +455,7 @@ def check_rows(X, *, by):
     [[1.0], [2.0]]
     """
     try:
+        _refuse_collections(X)
         rows = as_rows(X)
         n_rows(rows)
     except TypeError as exc:
@@ -462,6 +464,21 @@ def check_rows(X, *, by):
             f"a sparse matrix or a lazy column; got {type(X).__name__} ({exc})."
         ) from exc
     return rows
+
+
+def _refuse_collections(X):
+    """Refuse what has a length, but holds something else than rows."""
+    if isinstance(X, Mapping):
+        raise TypeError(
+            "its length is the number of its keys; put what belongs to a row into one "
+            "array"
+        )
+    modules = (f"{base.__module__}.{base.__name__}" for base in type(X).__mro__)
+    if "torch.utils.data.dataset.Dataset" in modules:
+        raise TypeError(
+            "its items are inputs with labels; pass the two that "
+            "hubclean.pytorch.from_dataset(dataset) gives, as X and y"
+        )
 
 
 def check_features(estimator, X, *, reset):

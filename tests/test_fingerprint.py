@@ -228,6 +228,67 @@ def test_torch_networks():
     assert fingerprint(kept[0]) == fingerprint(clone(kept[0]))
 
 
+def test_tensors_that_no_reset_sets_count():
+    torch = pytest.importorskip("torch")
+    from hubclean.pytorch import skorch
+
+    class Scaled(torch.nn.Linear):
+        def __init__(self, scale):
+            super().__init__(3, 4)
+            self.register_buffer("scale", torch.tensor(scale))
+            self.shift = torch.nn.Parameter(torch.tensor([scale]))
+
+    class Drawn(Scaled):
+        def reset_parameters(self):
+            super().reset_parameters()
+            if hasattr(self, "shift"):
+                torch.nn.init.uniform_(self.shift)
+
+    class Follows(Scaled):
+        def reset_parameters(self):
+            if hasattr(self, "scale"):
+                self.weight.data[:] = self.scale
+
+    def masked(mask):
+        layer = torch.nn.Linear(3, 4)
+        layer.register_buffer("mask", torch.tensor(mask), persistent=False)
+        return layer
+
+    def name(module):
+        return fingerprint(skorch(module=torch.nn.Sequential(module)))
+
+    before = torch.get_rng_state()
+    for kind in (Scaled, Drawn, masked):
+        numbers = [kind(1.0), kind(1.0), kind(0.0)]
+        torch.set_rng_state(before)
+        one, again, other = map(name, numbers)
+        assert one == again != other
+        assert torch.equal(torch.get_rng_state(), before)
+    shifted = Drawn(1.0)
+    shifted.shift.data += 1
+    assert name(shifted) == name(Drawn(1.0))
+    assert name(Follows(1.0)) != name(Follows(0.0))
+
+
+def test_lazy_layers_and_hooks():
+    torch = pytest.importorskip("torch")
+    from hubclean.pytorch import skorch
+
+    def name(*layers, **params):
+        return fingerprint(skorch(module=torch.nn.Sequential(*layers), **params))
+
+    def hooked(hook):
+        layer = torch.nn.Linear(2, 2)
+        layer.register_forward_hook(hook)
+        return layer
+
+    lazy = torch.nn.LazyLinear
+    assert name(lazy(3)) == name(lazy(3)) != name(lazy(4))
+    assert name(lazy(3), keep_weights=True) == name(lazy(3), keep_weights=True)
+    assert name(lazy(3)) != name(torch.nn.Linear(2, 3))
+    assert name(hooked(print)) == name(hooked(print)) != name(hooked(repr))
+
+
 def test_keras_models():
     keras = pytest.importorskip("keras")
     from hubclean.keras import scikeras

@@ -15,6 +15,7 @@ pytest.importorskip("skorch")
 
 from torch import nn  # noqa: E402
 
+import hubclean  # noqa: E402
 from hubclean import pytorch as hp  # noqa: E402
 from hubclean._rows import LazyColumn, take_rows  # noqa: E402
 from hubclean.exceptions import (  # noqa: E402
@@ -22,8 +23,9 @@ from hubclean.exceptions import (  # noqa: E402
     LabelsError,
     MissingPackageError,
     ParameterError,
+    RowsError,
 )
-from hubclean.pytorch import _features  # noqa: E402
+from hubclean.pytorch import _data, _features  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,47 @@ class TestContainers:
             got = net().fit(data).predict_proba(table[0])
             np.testing.assert_array_equal(got, expected)
 
+    def test_inputs_of_several_parts(self, table):
+        X, y = table
+        together = {"x": X, "again": X}
+        with pytest.raises(ParameterError, match="one array.*a dict of length 2. Put"):
+            net().fit(together, y)
+        with pytest.raises(RowsError, match="got dict .its length is the number of"):
+            hubclean.HubLabelCleaner(net()).fit(together, y)
+        for parts in (
+            [{"x": row, "again": row} for row in X],
+            [(row, row[:2]) for row in X],
+        ):
+            kind = f"a {type(parts[0]).__name__} of length 2.*`forward`.*`transform`"
+            pairs = list(zip(parts, y, strict=True))
+            with pytest.raises(ParameterError, match=kind):
+                net().fit(pairs)
+            with pytest.raises(ParameterError, match=kind):
+                hubclean.HubLabelCleaner(net()).fit(*hp.from_dataset(pairs))
+        taken = net(transform=lambda parts: parts[0]).fit(pairs)
+        expected = net().fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(taken.predict_proba(pairs), expected)
+
+    def test_text_in_a_dataset(self, table):
+        pairs = list(zip(["a", "bc"] * 30, table[1], strict=True))
+        with pytest.raises(ParameterError, match="array of numbers; got a str_"):
+            net().fit(pairs)
+
+    def test_a_dataset_for_the_cleaner(self, table):
+        pairs = torch.utils.data.TensorDataset(*map(torch.from_numpy, table))
+        message = r"got TensorDataset.*hubclean.pytorch.from_dataset\(dataset\) gives"
+        with pytest.raises(RowsError, match=message):
+            hubclean.HubLabelCleaner(net()).fit(pairs, table[1])
+
+    def test_images_of_other_dimensions(self, images):
+        X, y = images
+        for given in (X, X[..., 0]):
+            fitted = net(epochs=1).fit(given, y)
+            for other in (X.reshape(48, -1), X[..., None]):
+                message = rf"must have {given.ndim} dimensions.*shape \(.*in fit"
+                with pytest.raises(ParameterError, match=message):
+                    fitted.predict(other)
+
     def test_a_column_that_gives_too_few_rows(self, table):
         class Short(hp.DatasetColumn):
             def read(self, indices=None):
@@ -204,6 +247,50 @@ class TestDatasets:
         np.testing.assert_array_equal(proba, plain)
 
 
+class TestDatasetsThatDraw:
+    """Augmentation inside the dataset, as torchvision's datasets have it."""
+
+    @pytest.fixture
+    def noisy(self, table):
+        class Noisy(Pairs):
+            def __getitem__(self, i):
+                row, label = super().__getitem__(i)
+                return row + torch.randn(4), label
+
+        return Noisy(*table)
+
+    @pytest.mark.parametrize(
+        "how", [{"read_threads": 0}, {"iterator_train__num_workers": 1}]
+    )
+    def test_the_seed_decides_what_is_drawn(self, noisy, how):
+        torch.manual_seed(1)
+        one = net().fit(noisy)
+        torch.manual_seed(2)
+        other = net(**how).fit(noisy)
+        X = noisy.X
+        np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+        np.testing.assert_array_equal(
+            one.predict_proba(noisy), other.predict_proba(noisy)
+        )
+        third = net(random_state=1).fit(noisy)
+        assert not np.array_equal(one.predict_proba(X), third.predict_proba(X))
+
+    def test_epochs_draw_anew(self, noisy):
+        rows = _data.BatchDataset(hp._columns.as_rows(noisy), seed=3)
+        first = rows.__getitems__([1, 2])[0]
+        assert torch.equal(first, rows.__getitems__([1, 2])[0])
+        rows.epoch = 1
+        assert not torch.equal(first, rows.__getitems__([1, 2])[0])
+
+    def test_torchs_own_random_numbers_are_left_alone(self, noisy):
+        before = torch.get_rng_state()
+        X, y = hp.from_dataset(noisy)
+        assert X.shape == (60, 4)
+        np.testing.assert_array_equal(X.read(), np.asarray(X))
+        net().fit(X, y).predict(X)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
 class TestTransforms:
     def test_tensors_arrays_and_pil_images_mean_the_same(self, images):
         Image = pytest.importorskip("PIL.Image")
@@ -273,6 +360,62 @@ class TestTransforms:
     def test_an_error_inside_a_transform_comes_through(self, images):
         with pytest.raises(ZeroDivisionError):
             net(transform=lambda x: 1 / 0).fit(*images)
+
+
+class Scale(nn.Module):
+    """A factor that no state dict holds."""
+
+    def __init__(self, k):
+        super().__init__()
+        self.register_buffer("k", torch.tensor(k), persistent=False)
+
+    def forward(self, x):
+        return x.flatten(1) * self.k
+
+
+def _embedded(classifier, X):
+    """What a frozen network makes of rows."""
+    classifier._start()
+    return classifier._rows(X).array
+
+
+class TestChannels:
+    @pytest.mark.parametrize(
+        ("shape", "channels"),
+        [
+            ((2, 8, 8), 2),
+            ((8, 8, 2), 2),
+            ((5, 8, 6), 5),
+            ((8, 6, 5), 5),
+            ((3, 8, 4), 3),
+            ((4, 8, 3), 3),
+            ((4, 8, 3), 4),
+            ((3, 8, 3), 3),
+            ((8, 6, 1), 3),
+            ((1, 6, 8), 3),
+            ((8, 6, 4), 3),
+        ],
+    )
+    @pytest.mark.parametrize("as_dataset", [False, True])
+    def test_the_first_layer_says_where_they_are(self, shape, channels, as_dataset):
+        X, y = np.random.default_rng(0).random((12, *shape)), np.arange(12) % 2
+        body = nn.Conv2d(channels, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        rows = (list(zip(X, y, strict=True)),) if as_dataset else (X, y)
+        fitted = net(module=nn.Sequential(*body), epochs=1).fit(*rows)
+        seen = []
+        fitted.module_[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
+        fitted.predict(rows[0])
+        assert seen[0].shape[1] == channels
+        if channels in shape:
+            first = shape[0] == channels != shape[2]
+            expected = X if first else np.moveaxis(X, 3, 1)
+            np.testing.assert_array_equal(seen[0], expected.astype(np.float32))
+
+    @pytest.mark.parametrize("shape", [(2, 8, 8), (8, 8, 2), (3, 8, 8), (8, 6, 3)])
+    def test_without_a_layer_they_are_guessed(self, shape):
+        X = np.random.default_rng(0).random((12, *shape))
+        fitted = net(epochs=1).fit(X, np.arange(12) % 2)
+        assert fitted.module_.body[0].in_channels == min(shape)
 
 
 class FixedSize(nn.Module):
@@ -362,18 +505,65 @@ class TestNamedModels:
         assert _features.embeddings.n_bytes == 48 * 32 * 4
         assert (proba.argmax(1) == y).mean() > 0.6
 
-    def test_features_of_a_module(self, images):
-        _features.embeddings.clear()
+    def test_features_of_a_module(self, images, monkeypatch):
+        hubclean.forget_models()
         X, y = images
         body = small_model(3)[:-1]
-        passes = []
-        body.register_forward_hook(lambda *_: passes.append(0))
+        passes, compute = [], _features._compute
+        monkeypatch.setattr(
+            _features, "_compute", lambda *given: passes.append(0) or compute(*given)
+        )
         fitted = net(features=body, epochs=20).fit(X, y, evaluate=X[:5])
         assert fitted.module_.body[0].in_features == 32
         assert fitted.evaluated_proba_.shape == (5, 3)
         n_passes = len(passes)
         fitted.predict(X)
         assert len(passes) == n_passes
+
+    def test_another_network_gives_other_features(self, table):
+        X, y = table
+        buffered = [Scale(1.0), Scale(0.0)]
+        named = [net(features=each).fit(X, y).predict_proba(X) for each in buffered]
+        assert not np.array_equal(*named)
+        buffered[0].k = buffered[1].k  # one network, changed
+        changed = net(features=buffered[0]).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(changed, named[1])
+
+    def test_an_edited_transform_gives_other_features(self, table):
+        X, y = table
+        proba = []
+        for code in ("row", "row * 0"):
+            names = {"__name__": "__main__"}
+            exec(f"def edited(row): return {code}", names)
+            fitted = net(features=nn.Flatten(), transform=names["edited"]).fit(X, y)
+            proba.append(fitted.predict_proba(X))
+        assert not np.array_equal(*proba)
+
+    def test_bytes_and_floats_of_one_value_have_their_own_features(self, table):
+        X = (table[0] > 2).astype(np.uint8)
+        rows = [_embedded(net(features=nn.Flatten()), X.astype(t)) for t in ("u1", "f")]
+        np.testing.assert_allclose(rows[0] * 255, rows[1])
+
+    def test_features_that_cannot_be_named_are_not_kept(self, table, tmp_path):
+        hubclean.forget_models()
+        X, y = table
+        with open(tmp_path / "log", "w") as log:
+            writes = net(
+                features=nn.Flatten(), transform=lambda r: log.write(".") and r
+            )
+            assert writes.fit(X, y).score(X, y) > 0.5
+        assert _features.embeddings.n_bytes == 0
+
+    def test_forgetting_models_forgets_features(self, table):
+        net(features=nn.Flatten()).fit(*table)
+        assert _features.embeddings.n_bytes > 0
+        hubclean.forget_models()
+        assert _features.embeddings.n_bytes == 0
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+    def test_features_of_other_precisions(self, table, dtype):
+        body = nn.Linear(4, 8).to(dtype)
+        assert _embedded(net(features=body), table[0]).dtype == np.float32
 
     def test_features_that_are_no_network(self, images):
         with pytest.raises(EstimatorError, match="`features` must be.*got int"):

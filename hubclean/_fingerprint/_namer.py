@@ -130,7 +130,8 @@ class _Namer:
         if hasattr(value, "iloc"):
             return "pandas", _pandas_parts(value)
         if all(hasattr(value, name) for name in ("identity", "row_ids", "read")):
-            return "lazy", [list(value.identity), np.asarray(value.row_ids)]
+            known = "content" if hasattr(type(value), "content") else "identity"
+            return "lazy", [list(getattr(value, known)), np.asarray(value.row_ids)]
         if hasattr(value, "get_params") and not self._frozen:
             return self._describe_estimator(value)
         return _describe_object(value)

@@ -3,6 +3,7 @@
 PyTorch and Keras are recognised by the names of base classes, and are not imported.
 """
 
+import copy
 import functools
 import re
 import sys
@@ -12,6 +13,11 @@ import numpy as np
 
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 _RESETS = ("reset_parameters", "_reset_parameters")
+#: Weights, biases and statistics of torch's own layers, all of which these set.
+_TORCHS_OWN = re.compile(
+    r"(in_proj_|[qkv]_proj_)?(weight|bias)(_[a-z]{2}(_l\d+(_reverse)?)?)?|bias_[kv]"
+    r"|running_(mean|var)|num_batches_tracked"
+)
 
 
 def _has_base(value, module, *names):
@@ -40,7 +46,9 @@ def is_keras_object(value):
 
 def tensor_parts(tensor):
     """Type, shape and content of a tensor."""
-    parts = [str(tensor.dtype), list(tensor.shape), bool(tensor.requires_grad)]
+    parts = _kind(tensor)
+    if _is_unsized(tensor):
+        return parts
     try:
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         content = flat.view(sys.modules["torch"].uint8).numpy()
@@ -50,7 +58,7 @@ def tensor_parts(tensor):
 
 
 def module_parts(module, fresh):
-    """Attributes of a module; of weights drawn anew only their kind.
+    """Attributes of a module; of tensors that are drawn anew only their kind.
 
     Parameters
     ----------
@@ -64,18 +72,82 @@ def module_parts(module, fresh):
     parts : list
         For a fingerprint.
     """
-    state = dict(vars(module))
-    if fresh and any(hasattr(module, name) for name in _RESETS):
+    state = _without_handles(vars(module))
+    reset = next((name for name in _RESETS if hasattr(module, name)), None)
+    if fresh and reset is not None:
+        drawn = _drawn_anew(module, reset)
         for name in ("_parameters", "_buffers"):
             state[name] = {
-                key: None if one is None else _kind(one)
+                key: _kind(one) if key in drawn and one is not None else one
                 for key, one in state.get(name, {}).items()
             }
     return [state]
 
 
+def _without_handles(state):
+    """Attributes of a module, its hooks by their order.
+
+    torch numbers the hooks of a process, so their numbers say nothing about a module.
+    """
+    hooks = [
+        name for name in state if "_hooks" in name and isinstance(state[name], dict)
+    ]
+    numbers = sorted({number for name in hooks for number in state[name]})
+    order = {number: position for position, number in enumerate(numbers)}
+    ordered = {
+        name: {order[number]: hook for number, hook in state[name].items()}
+        for name in hooks
+    }
+    return {
+        name: value
+        for name, value in {**state, **ordered}.items()
+        if not _has_base(value, "torch.utils.hooks", "RemovableHandle")
+    }
+
+
+def _drawn_anew(module, reset):
+    """Names of the tensors that a reset sets, whatever was in them.
+
+    Of a class that is not torch's own, or has further tensors, two copies that hold
+    other numbers are reset with the same random ones: what differs was not drawn.
+    """
+    names = {*module._parameters, *module._buffers}
+    is_torchs = type(module).__module__.startswith("torch.nn.modules.")
+    if is_torchs and all(map(_TORCHS_OWN.fullmatch, names)):
+        return names
+    try:
+        one, other = (_after_reset(module, reset, number) for number in (0, 1))
+    except Exception:  # anyone's code; all of it counts then
+        return set()
+    equal = sys.modules["torch"].equal
+    return {
+        name
+        for name in names
+        if one[name] is not None and equal(one[name], other[name])
+    }
+
+
+def _after_reset(module, reset, number):
+    """Tensors of a copy of a module that was full of one number and is reset."""
+    twin = copy.deepcopy(module).cpu()
+    own = [*twin.parameters(recurse=False), *twin.buffers(recurse=False)]
+    # Modules are reset by our adapter alone, which lends out torch's one generator.
+    randomness = sys.modules["hubclean.pytorch._randomness"].Randomness(0)
+    with sys.modules["torch"].no_grad(), randomness:
+        for tensor in own:
+            tensor.fill_(number)
+        getattr(twin, reset)()
+    return {**twin._parameters, **twin._buffers}
+
+
+def _is_unsized(tensor):
+    """Whether a tensor of a lazy layer has no shape yet."""
+    return _has_base(tensor, "torch.nn.parameter", "UninitializedTensorMixin")
+
+
 def _kind(tensor):
-    return [str(tensor.dtype), list(tensor.shape), bool(tensor.requires_grad)]
+    shape = None if _is_unsized(tensor) else list(tensor.shape)
+    return [str(tensor.dtype), shape, bool(tensor.requires_grad)]
 
 
 def keras_parts(value, fresh):

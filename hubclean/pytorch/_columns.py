@@ -6,14 +6,23 @@ map-style datasets are read where the batch is needed.
 
 import uuid
 import weakref
+import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from scipy import sparse
 
+from hubclean._fingerprint import fingerprint
 from hubclean._rows import is_lazy, n_rows
 from hubclean.exceptions import ParameterError
+from hubclean.pytorch._randomness import lent
 
+#: What to do with inputs of several parts.
+ONE_ARRAY = (
+    "Put what belongs to a row into one array, and take it apart again in the module's "
+    "`forward`."
+)
 _dataset_tokens: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -21,6 +30,7 @@ class ArrayRows:
     """Rows of an array or sparse matrix in memory."""
 
     slow = False
+    draws = False
 
     def __init__(self, array):
         self.array = array
@@ -42,6 +52,11 @@ class LazyRows:
     def __init__(self, column):
         self.column = column
 
+    @property
+    def draws(self):
+        """Whether reading runs anyone's code, which may draw random numbers."""
+        return isinstance(self.column, DatasetColumn)
+
     def __len__(self):
         return len(self.column)
 
@@ -62,6 +77,10 @@ class DatasetColumn:
         Items are inputs, or (input, label) pairs.
     row_ids : ndarray of int or None
         Which rows; all when None.
+    token : str or None
+        What the object is known by; None makes one.
+    version : str or None
+        What the rows are known by in every process: see `from_dataset`.
 
     Examples
     --------
@@ -70,16 +89,49 @@ class DatasetColumn:
     ((2, 3), array([[1., 1., 1.]]))
     """
 
-    def __init__(self, dataset, row_ids=None, token=None):
+    def __init__(self, dataset, row_ids=None, token=None, version=None):
         self.dataset = dataset
         self.row_ids = np.arange(len(dataset)) if row_ids is None else row_ids
         self.token = token or _token(dataset)
+        self.version = version
         self._row_type = None
 
     @property
     def identity(self):
         """Which dataset: equal for columns of the same object."""
         return ("torch.utils.data", type(self.dataset).__name__, self.token)
+
+    @property
+    def content(self):
+        """What `memory` knows the rows by: changes where code or attributes do.
+
+        Raises
+        ------
+        TypeError
+            If neither a version nor what the dataset holds can name them.
+        """
+        kind = ("torch.utils.data", type(self.dataset).__name__)
+        try:
+            held = fingerprint(self.dataset)
+        except TypeError:
+            if self.version is None:
+                raise
+            held = ""
+        if self.version is not None:
+            return (*kind, str(self.version), held)
+        return (*kind, held) if _is_in_memory(self.dataset) else (*self.identity, held)
+
+    @property
+    def why_not_shared(self):
+        """Why no other process knows the rows, and what to do; None where one does."""
+        if self.version is not None or _is_in_memory(self.dataset):
+            return None
+        return (
+            f"what a {type(self.dataset).__name__} gives may change while its code and "
+            "attributes do not, so its rows are known in this process only. Pass "
+            "from_dataset(dataset, version='1'), and another text whenever the rows "
+            "change."
+        )
 
     @property
     def shape(self):
@@ -99,7 +151,8 @@ class DatasetColumn:
     def _type(self):
         """Shape and dtype of the first row of the dataset, which is read once."""
         if self._row_type is None:
-            row = np.asarray(_input(self.dataset[0]))
+            with lent(0):
+                row = _input(self.dataset[0])
             self._row_type = row.shape, row.dtype
         return self._row_type
 
@@ -110,18 +163,23 @@ class DatasetColumn:
         if isinstance(index, tuple):
             index = index[0]
         row_ids = np.atleast_1d(self.row_ids[index])
-        subset = type(self)(self.dataset, row_ids, self.token)
+        subset = type(self)(self.dataset, row_ids, self.token, self.version)
         subset._row_type = self._row_type
         return subset
 
     def read(self, indices=None):
-        """Rows at these positions; a 1-D array of objects where shapes differ."""
+        """Rows at these positions; a 1-D array of objects where shapes differ.
+
+        What the dataset draws from torch's generator depends on the positions, or, in
+        a net, on its seed.
+        """
         rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
-        if hasattr(self.dataset, "__getitems__"):
-            items = self.dataset.__getitems__(rows.tolist())
-        else:
-            items = [self.dataset[i] for i in rows.tolist()]
-        return stack_rows([np.asarray(_input(item)) for item in items])
+        with lent(zlib.crc32(np.asarray(rows, dtype=np.int64).tobytes())):
+            if hasattr(self.dataset, "__getitems__"):
+                items = self.dataset.__getitems__(rows.tolist())
+            else:
+                items = [self.dataset[i] for i in rows.tolist()]
+        return stack_rows([_input(item) for item in items])
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self.read(), dtype=dtype)
@@ -135,9 +193,28 @@ def _token(dataset):
         return uuid.uuid4().hex
 
 
+def _is_in_memory(dataset):
+    """Whether all that a dataset gives is in tensors and lists that it holds."""
+    kind = type(dataset)
+    if kind is torch.utils.data.Subset:
+        return _is_in_memory(dataset.dataset)
+    if kind is torch.utils.data.ConcatDataset:
+        return all(map(_is_in_memory, dataset.datasets))
+    return kind in (list, torch.utils.data.TensorDataset)
+
+
 def _input(item):
-    """Input of an (input, label) pair, or the item itself."""
-    return item[0] if isinstance(item, tuple | list) else item
+    """Input of an (input, label) pair, or the item itself, as an array.
+
+    What is no array, a dict say, is the only element of one, for a `transform`.
+    """
+    given = item[0] if isinstance(item, tuple | list) else item
+    try:
+        return np.asarray(given)
+    except ValueError:  # arrays of several shapes
+        alone = np.empty((), dtype=object)
+        alone[()] = given
+        return alone
 
 
 def stack_rows(rows):
@@ -172,7 +249,7 @@ def as_rows(X):
     Raises
     ------
     ParameterError
-        If X has no rows, or rows that are no numbers.
+        If X has no rows, or rows that are no numbers, or is a dict.
     """
     if isinstance(X, ArrayRows | LazyRows):
         return X
@@ -180,6 +257,11 @@ def as_rows(X):
         raise ParameterError(
             "skorch: X must have rows that can be asked for by position; got an "
             "iterable dataset. Pass a map-style dataset, with __getitem__ and __len__."
+        )
+    if isinstance(X, Mapping):
+        raise ParameterError(
+            f"skorch: X must be one array of rows; got a {type(X).__name__} of "
+            f"length {len(X)}. {ONE_ARRAY}"
         )
     if is_map_dataset(X):
         X = DatasetColumn(X)
@@ -248,25 +330,34 @@ def labels_of(dataset):
     transformed = getattr(dataset, "target_transform", None) is not None
     if targets is not None and not transformed and len(targets) == len(dataset):
         return np.asarray(targets)
-    labels = []
-    for i in range(len(dataset)):
-        item = dataset[i]
-        if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise ParameterError(
-                "skorch: without `y`, the items of a dataset must be (input, label) "
-                f"pairs; item {i} is a {type(item).__name__}. Pass the labels as `y`."
-            )
-        labels.append(np.asarray(item[1]).reshape(-1)[0])
-    return np.asarray(labels)
+    with lent(0):
+        return np.asarray([_label(dataset[i], i) for i in range(len(dataset))])
 
 
-def from_dataset(dataset):
+def _label(item, position):
+    """Label of an (input, label) pair."""
+    if not (isinstance(item, tuple | list) and len(item) == 2):
+        raise ParameterError(
+            "skorch: without `y`, the items of a dataset must be (input, label) "
+            f"pairs; item {position} is a {type(item).__name__}. Pass the labels as "
+            "`y`."
+        )
+    return np.asarray(item[1]).reshape(-1)[0]
+
+
+def from_dataset(dataset, version=None):
     """Columns X and y of a map-style dataset, for the cleaner and scikit-learn's tools.
 
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
         Items are (input, label) pairs.
+    version : str or None
+        Text that tells the rows from those of every other dataset and of other
+        versions of this one, so that ``memory=`` knows them in another process.
+        None is enough for a `TensorDataset`, a list, and a `Subset` of one, which
+        are known by their content; the rows of other datasets may lie in files that
+        change, and are known by the object, its code and its attributes.
 
     Returns
     -------
@@ -275,10 +366,17 @@ def from_dataset(dataset):
     y : ndarray, shape (n_samples,)
         Labels.
 
+    Notes
+    -----
+    What a dataset draws from torch's generator, to augment images for example, is
+    decided by ``random_state``. Batches are therefore read one at a time, whatever
+    ``read_threads`` is; ``iterator_train__num_workers`` reads several side by side.
+    Other generators, NumPy's say, are the dataset's own to seed.
+
     Examples
     --------
     >>> X, y = from_dataset([(np.zeros(3), "a"), (np.ones(3), "b")])
     >>> len(X), y.tolist()
     (2, ['a', 'b'])
     """
-    return DatasetColumn(dataset), labels_of(dataset)
+    return DatasetColumn(dataset, version=version), labels_of(dataset)

@@ -1,6 +1,7 @@
 """Batches of rows, labels and row numbers, fetched whole and ahead of time."""
 
 import collections
+import contextlib
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,10 +9,12 @@ import numpy as np
 import torch
 
 from hubclean.exceptions import ParameterError
+from hubclean.pytorch._columns import ONE_ARRAY
 from hubclean.pytorch._randomness import Randomness, seeded
 from hubclean.pytorch._tensors import channels_are_first, resized
 
 _AHEAD = 2
+_NUMBERS = "biufc"
 
 
 class Batch(tuple):
@@ -47,8 +50,9 @@ class BatchDataset(torch.utils.data.Dataset):
     transform : callable or None
         Applied to every row.
     seed : int
-        What random transforms draw depends on it, on the epoch and on the rows of the
-        batch alone, so it is the same for any number of workers.
+        What random transforms draw, those inside a dataset too, depends on it, on the
+        epoch and on the rows of the batch alone, so it is the same for any number of
+        workers.
     resize : int or None
         Side of the squares that images of differing sizes are brought to.
 
@@ -83,7 +87,10 @@ class BatchDataset(torch.utils.data.Dataset):
     def __getitems__(self, indices):
         """Fetch the batch of these rows."""
         indices = np.asarray(indices, dtype=np.int64)
-        rows = self.rows.read(indices)
+        draw = zlib.crc32(indices.tobytes(), self.epoch) + (self.seed << 32)
+        numbers = Randomness(draw)
+        with numbers if self.rows.draws else contextlib.nullcontext():
+            rows = self.rows.read(indices)
         if len(rows) != len(indices):
             raise ParameterError(
                 f"skorch: X must give as many rows as it is asked for; it gave "
@@ -92,8 +99,7 @@ class BatchDataset(torch.utils.data.Dataset):
         if self.transform is None:
             inputs = as_batch(rows, self.resize)
         else:
-            draw = zlib.crc32(indices.tobytes(), self.epoch) + (self.seed << 32)
-            with Randomness(draw):
+            with numbers:
                 inputs = transformed(rows, self.transform)
         weights = None if self.weights is None else self.weights[indices]
         return Batch(inputs, self.codes[indices], indices, weights)
@@ -117,12 +123,14 @@ def as_batch(rows, resize=None):
     Raises
     ------
     ParameterError
-        If the rows differ in shape.
+        If the rows differ in shape, or are no numbers.
     """
     if isinstance(rows, torch.Tensor):
         return rows
     if rows.dtype.kind == "O":
         rows = _stacked(rows, resize)
+    if rows.dtype.kind not in _NUMBERS:
+        _numbers(rows[0])
     if rows.dtype.kind == "u" and rows.dtype.itemsize > 1:
         rows = rows.astype(np.int64)
     if rows.dtype.kind == "f" and rows.dtype != np.float32:
@@ -137,7 +145,7 @@ def as_batch(rows, resize=None):
 
 def _stacked(rows, resize):
     """Rows of objects as one array."""
-    rows = [np.asarray(row) for row in rows]
+    rows = [_numbers(row) for row in rows]
     if resize is not None:
         rows = [_square(row, resize) for row in rows]
     shapes = sorted({row.shape for row in rows})
@@ -147,6 +155,22 @@ def _stacked(rows, resize):
             f"{shapes[1]}. Pass resize=64, or a `transform` that resizes."
         )
     return np.stack(rows)
+
+
+def _numbers(row):
+    """Array of the numbers of a row; an error where it holds something else."""
+    try:
+        array = np.asarray(row)
+    except ValueError:  # arrays of several shapes
+        array = np.empty((), dtype=object)
+    if array.dtype.kind in _NUMBERS:
+        return array
+    parts = f" of length {len(row)}" if isinstance(row, tuple | list | dict) else ""
+    raise ParameterError(
+        "skorch: the input of a row must be an array of numbers; got a "
+        f"{type(row).__name__}{parts}. {ONE_ARRAY} Or pass a `transform` that makes an "
+        "array of it."
+    )
 
 
 def _square(image, side):

@@ -43,6 +43,9 @@ def skorch(
         It gets float32: bytes divided by 255, other
         numbers as they are; a module with convolutions gets images with the channels
         first, grey ones with one channel, another module gets rows as they are stored.
+        Images of X have their channels first or last, where there are as many as the
+        first convolution takes; if that does not decide, where there are 1, 3 or 4,
+        and last if both ends have.
     criterion : torch loss class or instance, or None
         None is the cross-entropy. It gets logits.
     optimizer : torch.optim.Optimizer class or None

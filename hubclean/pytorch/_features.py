@@ -2,15 +2,15 @@
 
 import collections
 import copy
-import hashlib
-import pickle
 import threading
 
 import numpy as np
 import torch
 from torch import nn
 
-from hubclean._rows import row_digests
+from hubclean._fingerprint import fingerprint
+from hubclean._model_store import also_forget
+from hubclean._rows import content_digests, row_digests
 from hubclean.exceptions import EstimatorError
 from hubclean.pytorch._columns import ArrayRows
 from hubclean.pytorch._modules import first_output
@@ -63,6 +63,7 @@ class EmbeddingCache:
 
 #: One for the process, so that all folds of a cross-validation share it.
 embeddings = EmbeddingCache()
+also_forget(embeddings.clear)
 
 
 def embed(rows, source, features, *, pretrained, fetch, device, resize, batch_size):
@@ -72,8 +73,9 @@ def embed(rows, source, features, *, pretrained, fetch, device, resize, batch_si
     ----------
     rows : ArrayRows or LazyRows
         Images.
-    source : object
-        What `features` and the transform are known by, from `features_key`.
+    source : str or None
+        What `features` and the transform are known by, from `features_key`; None
+        keeps nothing.
     features : str or torch.nn.Module
         Name of a model, or a module whose outputs are the features.
     pretrained : bool
@@ -92,17 +94,40 @@ def embed(rows, source, features, *, pretrained, fetch, device, resize, batch_si
     embedded : EmbeddedRows
         float32, shape (n_samples, n_features).
     """
-    whole = rows.array if isinstance(rows, ArrayRows) else rows.column
-    keys = [(source, digest) for digest in row_digests(whole).tolist()]
+
+    def compute(positions):
+        network = _network(features, pretrained)
+        return _compute(network, positions, fetch, device, resize, batch_size)
+
+    keys = _row_keys(rows, source)
+    if keys is None:
+        return EmbeddedRows(compute(np.arange(len(rows))))
     found = embeddings.get(keys)
     missing = [i for i, vector in enumerate(found) if vector is None]
     if missing:
-        network = _network(features, pretrained)
-        computed = _compute(network, missing, fetch, device, resize, batch_size)
+        computed = compute(missing)
         embeddings.put([keys[i] for i in missing], computed)
         for i, vector in zip(missing, computed, strict=True):
             found[i] = vector
     return EmbeddedRows(np.stack(found))
+
+
+def _row_keys(rows, source):
+    """Names of the features of rows; None where something has no name.
+
+    Bytes and floats of one value are two rows: bytes are divided by 255.
+    """
+    if source is None:
+        return None
+    try:
+        if isinstance(rows, ArrayRows):
+            whole, digests = rows.array, row_digests(rows.array)
+        else:
+            whole, digests = rows.column, content_digests(rows.column)
+    except TypeError:
+        return None
+    source = (source, str(whole.dtype))
+    return [(source, digest) for digest in digests.tolist()]
 
 
 def _network(features, pretrained):
@@ -127,13 +152,39 @@ def _compute(network, positions, fetch, device, resize, batch_size):
             plan = plan or plan_input(
                 batch, module=network, from_transform=from_transform, resize=resize
             )
-            output = first_output(network(prepare(batch, plan, device)))
+            ready = prepare(batch, plan, device)
+            output = first_output(network(_in_type_of(network, ready)))
             outputs.append(output.flatten(1).float().cpu().numpy())
     return np.concatenate(outputs)
 
 
+def _in_type_of(network, batch):
+    """Batch in the type of the network's weights, bfloat16 say; tokens stay."""
+    types = (p.dtype for p in network.parameters() if p.is_floating_point())
+    return batch.to(next(types, batch.dtype)) if batch.is_floating_point() else batch
+
+
 def features_key(features, transform, resize, pretrained):
     """Name of what makes the features: equal for equal networks and transforms.
+
+    They are known by their code, attributes, weights and buffers, as `memory` knows
+    them.
+
+    Parameters
+    ----------
+    features : str or torch.nn.Module
+        Name of a model, or a module whose outputs are the features.
+    transform : callable or None
+        Applied to every row first.
+    resize : int or None
+        Side that images are brought to.
+    pretrained : bool
+        Whether a named model has the weights of its library.
+
+    Returns
+    -------
+    source : str or None
+        For `embed`; None where something cannot be named, such as an open file.
 
     Examples
     --------
@@ -141,22 +192,7 @@ def features_key(features, transform, resize, pretrained):
     >>> key == features_key("resnet18", None, None, True)
     True
     """
-    parts = [repr((resize, pretrained)), _content(transform)]
-    if isinstance(features, nn.Module):
-        parts.append(repr(features))
-        parts += [_digest(t.numpy().tobytes()) for t in features.state_dict().values()]
-    else:
-        parts.append(repr(features))
-    return _digest("|".join(parts).encode())
-
-
-def _content(thing):
-    """Digest of an object by its content, or by identity where it does not pickle."""
     try:
-        return _digest(pickle.dumps(thing))
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return f"{type(thing).__qualname__} {id(thing)}"
-
-
-def _digest(content):
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return fingerprint(features, transform, resize, pretrained)
+    except TypeError:
+        return None

@@ -79,7 +79,7 @@ def plan_input(batch, *, module=None, from_transform=False, resize=None):
         return InputPlan("grey", channels, side=resize)
     if batch.ndim != 4:
         return InputPlan()
-    first = from_transform or channels_are_first(batch.shape)
+    first = from_transform or channels_are_first(batch.shape, channels)
     layout = "channels_first" if first else "channels_last"
     return InputPlan(layout, channels, side=resize)
 
@@ -92,9 +92,37 @@ def _first(module, kinds):
     return next(found, None)
 
 
-def channels_are_first(shape):
-    """Whether (n, a, b, c) reads as (n, channels, height, width)."""
-    return shape[1] in _CHANNEL_COUNTS and shape[3] not in _CHANNEL_COUNTS
+def channels_are_first(shape, channels=None):
+    """Whether (n, a, b, c) reads as (n, channels, height, width).
+
+    The end decides that has as many as the first layer takes, where only one of them
+    has; else the end that has 1, 3 or 4; else, in a square image, the odd one out.
+    Where nothing decides, channels are last.
+
+    Parameters
+    ----------
+    shape : tuple of 4 int
+        Of a batch.
+    channels : int or None
+        Channels that the first layer takes, where they are known.
+
+    Returns
+    -------
+    first : bool
+
+    Examples
+    --------
+    >>> channels_are_first((9, 3, 8, 4)), channels_are_first((9, 3, 8, 4), channels=3)
+    (False, True)
+    >>> channels_are_first((9, 2, 8, 8)), channels_are_first((9, 8, 8, 2))
+    (True, False)
+    """
+    first, height, last = shape[1:]
+    if channels and (first == channels) != (last == channels):
+        return first == channels
+    if first in _CHANNEL_COUNTS or last in _CHANNEL_COUNTS:
+        return last not in _CHANNEL_COUNTS
+    return height == last != first
 
 
 def prepare(batch, plan, device):
@@ -115,6 +143,11 @@ def prepare(batch, plan, device):
     -------
     ready : Tensor of float32 (int64 for tokens)
         What the module takes.
+
+    Raises
+    ------
+    ParameterError
+        If images have other dimensions, or channels, than the plan knows.
     """
     batch = batch.to(device, non_blocking=True)
     if plan.tokens:
@@ -125,6 +158,12 @@ def prepare(batch, plan, device):
         batch = batch.float()
     if plan.layout == "as_is":
         return batch
+    n_dims = 3 if plan.layout == "grey" else 4
+    if batch.ndim != n_dims:
+        raise ParameterError(
+            f"skorch: X must have {n_dims} dimensions, as where the network was made; "
+            f"got a batch of shape {tuple(batch.shape)}. Reshape X as it was in fit."
+        )
     if plan.layout == "grey":
         batch = batch.unsqueeze(1)
     elif plan.layout == "channels_last":
