@@ -538,6 +538,48 @@ class TestFolder:
             Image.new("L", (4, 3)).save(tmp_path / name / "x.png")
         assert FolderSource(tmp_path).X.read().shape == (2, 3, 4)
 
+    def test_pixels_of_sixteen_bits_are_scaled(self, tmp_path):
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            pixels = np.array([[0, 12850], [32896, 65535]], dtype=np.uint16)
+            Image.fromarray(pixels).save(tmp_path / name / "x.png")
+        X = FolderSource(tmp_path).X
+        assert X.shape == (2, 2, 2)
+        np.testing.assert_array_equal(X.read([0])[0], [[0, 50], [128, 255]])
+        Image.fromarray(pixels.astype(">u2")).save(tmp_path / "a" / "x.tif")
+        Image.new("RGB", (2, 2)).save(tmp_path / "b" / "x.tif")
+        again = FolderSource(tmp_path).X.read([0, 1])
+        assert (again[0] == again[1]).all() and again[0, 1, 0].tolist() == [128] * 3
+
+    @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+    def test_what_is_transparent_is_white(self, tmp_path, mode):
+        """The drawing is black on nothing, which is black as well."""
+        drawing = Image.new("L", (2, 1), 0).convert(mode)
+        if mode == "P":
+            drawing.putdata([0, 1])
+            drawing.putpalette([0] * 6)
+        else:
+            drawing.putalpha(Image.fromarray(np.array([[0, 255]], np.uint8)))
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            clear = {"transparency": 0} if mode == "P" else {}
+            drawing.save(tmp_path / name / "x.png", **clear)
+        read = FolderSource(tmp_path).X.read([0])[0].reshape(2, -1)
+        assert (read[0] == 255).all() and (read[1] == 0).all()
+
+    @pytest.mark.parametrize("kind", [np.float32, np.int32])
+    def test_pixels_of_no_known_range_are_refused(self, folder, kind):
+        Image.fromarray(np.ones((9, 9), kind)).save(folder / "red/depth.tiff")
+        with pytest.raises(BadRowsError, match=r"red/depth\.tiff \(pixels of no "):
+            FolderSource(folder)
+
+    def test_images_that_are_too_large_are_named(self, folder, monkeypatch):
+        source = FolderSource(folder)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+        for call in (lambda: FolderSource(folder), source.X.read):
+            with pytest.raises(BadRowsError, match="more pixels than Pillow opens"):
+                call()
+
     def test_files_that_are_no_images_are_named(self, folder):
         (folder / "red/broken.png").write_bytes(b"no image")
         with pytest.raises(BadRowsError, match=r"red/broken\.png") as caught:

@@ -157,9 +157,16 @@ def _ready(X, kind):
 
 
 def flat_pixels(X):
-    """Images as rows of numbers from 0 to 1."""
-    pixels = np.asarray(X, dtype=np.float32)
-    return pixels.reshape(len(pixels), -1) / 255
+    """Images as rows of numbers from 0 to 1.
+
+    Examples
+    --------
+    >>> flat_pixels(np.array([[[0, 65535]]], dtype=np.uint16))
+    array([[0., 1.]], dtype=float32)
+    """
+    pixels = np.asarray(X)
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 255
+    return pixels.astype(np.float32).reshape(len(pixels), -1) / np.float32(white)
 
 
 def _columns_ready(X):
