@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def class_folders(folder):
     Returns
     -------
     folders : list of Path
+
+    Raises
+    ------
+    DatasetError
+        If one of them may not be read: it is not left out without a word.
     """
     inside = [p for p in Path(folder).iterdir() if p.is_dir() and p.name[0] not in "._"]
     return sorted(p for p in inside if next(_images(p), None) is not None)
@@ -45,9 +51,24 @@ def class_folders(folder):
 
 def _images(folder):
     """Image files in a folder and below, in no order."""
-    return (
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
-    )
+    try:
+        for inside, _, names in os.walk(folder, onerror=_raise):
+            files = (Path(inside, name) for name in names)
+            yield from (
+                file
+                for file in files
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
+    except OSError as exc:
+        raise DatasetError(
+            f"{folder}: expected a folder that can be read; {exc.filename}: "
+            f"{exc.strerror}. Allow to read and enter it, or move it away."
+        ) from exc
+
+
+def _raise(error):
+    """What `os.walk` shall do about a folder that it cannot read."""
+    raise error
 
 
 class FolderSource:
@@ -78,7 +99,8 @@ class FolderSource:
     Raises
     ------
     DatasetError
-        If there is no folder, or there are no images in folders inside it.
+        If there is no folder, there are no images in folders inside it, or one of
+        these may not be read.
     """
 
     def __init__(self, folder, *, size=None):

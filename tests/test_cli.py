@@ -503,6 +503,19 @@ class SpyOnDigits:
         return str(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_names_that_are_no_text(folder, tmp_path, capsys):
+    name = os.fsdecode(b"\xff\xfe.png")
+    os.replace(folder / "blue/blue00.png", folder / "blue" / name)
+    issues = tmp_path / "i.csv"
+    assert run("find", folder, *QUICK, "--issues", issues) == 0
+    assert "blue/\\udcff\\udcfe.png" in set(pd.read_csv(issues)["name"])
+    capsys.readouterr()
+    os.replace(folder / "red", folder / os.fsdecode(b"\xff"))
+    assert run("find", folder, *QUICK, "--issues", issues) == 1
+    assert "must be text in UTF-8; got \\udcff." in capsys.readouterr().err
+
+
 class TestFolder:
     def test_it_is_a_lazy_column(self, folder):
         X = FolderSource(folder).X
@@ -598,6 +611,18 @@ class TestFolder:
         assert FolderSource(folder).version == before
         os.replace(folder / "red/red00.png", folder / "blue/red00.png")
         assert FolderSource(folder).version != before
+
+    def test_a_class_that_may_not_be_read_is_not_left_out(self, folder, monkeypatch):
+        list_folder = os.scandir
+
+        def locked(path):
+            if Path(path) == folder / "red":
+                raise PermissionError(13, "Permission denied", str(path))
+            return list_folder(path)
+
+        monkeypatch.setattr(os, "scandir", locked)
+        with pytest.raises(DatasetError, match="red: Permission denied. Allow"):
+            FolderSource(folder)
 
     def test_a_folder_without_classes_is_refused(self, tmp_path):
         with pytest.raises(DatasetError, match="one folder for each class"):

@@ -124,14 +124,31 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None, droppe
 def _open_folder(dataset, size):
     """Images of one size for the estimator, as they are for the report."""
     source = FolderSource(dataset)
+    _check_class_folders(dataset, np.unique(source.y).tolist())
     X = source.X
     if size is None and None in X.shape:
         size = _SIDE
         say(f"The images differ in size: they are fitted into {size} x {size} pixels.")
     if size is not None:
         X = FolderSource(dataset, size=size).X
-    return Data("folder", X, source.y, source.X, source.names, None,
+    names = [_as_text(name) for name in source.names]
+    return Data("folder", X, source.y, source.X, names, None,
                 source.version, source)  # fmt: skip
+
+
+def _as_text(name):
+    """Name of a file as text that can be written, whatever its bytes are."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _check_class_folders(dataset, names):
+    """Refuse classes whose names are no text: no file can say them."""
+    bad = [_as_text(name) for name in names if _as_text(name) != name]
+    if bad:
+        raise DatasetError(
+            f"{dataset}: the name of a class must be text in UTF-8; got {bad[0]}. "
+            "Rename the folder."
+        )
 
 
 def is_parquet(path):
