@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -134,6 +135,44 @@ def test_a_relabelled_image_does_not_replace_one_of_the_same_name(folder, tmp_pa
     assert run("apply", decisions, folder, "-o", tmp_path / "out") == 0
     names = FolderSource(tmp_path / "out").names
     assert {"blue/blue00.png", "blue/blue00-from-red.png"} <= set(names)
+
+
+def test_images_of_one_name_may_go_to_one_class(folder, tmp_path, capsys):
+    for name in ("blue", "red"):
+        shutil.copy(folder / name / f"{name}00.png", folder / name / "1.png")
+    source = FolderSource(folder)
+    rows = [source.names.index(f"{name}/1.png") for name in ("blue", "red")]
+    decisions = decisions_file(
+        tmp_path / "d.csv",
+        [[row, "relabel", "green", source.y[row]] for row in rows],
+        source.version,
+    )
+    assert run("apply", decisions, folder, "-o", tmp_path / "out") == 0
+    names = FolderSource(tmp_path / "out").names
+    assert len(names) == len(source)
+    assert {"green/1.png", "green/1-from-red.png"} <= set(names)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("place", [".", "..", "../squares"])
+def test_a_copy_is_never_put_among_the_images(
+    folder, tmp_path, capsys, monkeypatch, place
+):
+    """Nor advised to be, whatever the folder is called from where we are."""
+    monkeypatch.chdir(folder / "red" if place == ".." else folder)
+    report = tmp_path / "r.html"
+    assert run("find", place, *QUICK, "--report", report, "--json") == 0
+    *_, advised = shlex.split(json.loads(capsys.readouterr().out)["apply"])
+    assert "Labels of squares" in report.read_text()
+    source = FolderSource(folder)
+    decisions = decisions_file(
+        tmp_path / "d.csv", [[0, "prune", "", "blue"]], source.version
+    )
+    assert run("apply", decisions, place, "--output", "inside/of/it") == 2
+    assert f"outside {place}: " in (err := capsys.readouterr().err) and advised in err
+    assert run("apply", decisions, place, "--output", advised) == 0
+    assert len(FolderSource(folder)) == len(source)
+    assert len(FolderSource(tmp_path / "squares-reviewed")) == len(source) - 1
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])

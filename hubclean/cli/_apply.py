@@ -1,10 +1,11 @@
 """``hubclean apply``: put the decisions of a review into the data."""
 
+import itertools
 import os
 import shutil
 import tempfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from hubclean.cli._sources import (
     labels_of_table,
     read_table,
     read_text_table,
+    reviewed_folder,
     write_table,
 )
 from hubclean.exceptions import DatasetChangedError, DatasetError
@@ -79,6 +81,7 @@ def apply(
                 f"--output must be new; {output} is there already."
             )
         if kind == "folder":
+            _check_outside(output, dataset)
             _apply_to_folder(checked, Path(dataset), output)
         else:
             _apply_to_table(checked, Path(dataset), target, output)
@@ -88,6 +91,15 @@ def apply(
     else:
         facts = {key.capitalize(): value for key, value in result.items()}
         print_summary("Decisions applied", facts)
+
+
+def _check_outside(output, dataset):
+    """Refuse a copy inside the images: it would be one of their classes."""
+    if output.resolve().is_relative_to(Path(dataset).resolve()):
+        raise typer.BadParameter(
+            f"--output must lie outside {dataset}: the copy would be a class of it. "
+            f"Choose another place, {reviewed_folder(dataset)} for example."
+        )
 
 
 def _apply_to_table(decisions, path, target, output):
@@ -133,19 +145,46 @@ def _apply_to_folder(decisions, folder, output):
     rows, corrected = apply_decisions_to_arrays(
         np.arange(len(source)), source.y, replace(decisions, dataset_version=None)
     )
-    known = set(source.names)
+    places = _places(source.names, rows.tolist(), corrected.tolist())
     unfinished = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
-        for row, label in zip(rows.tolist(), corrected.tolist(), strict=True):
-            given, _, name = source.names[row].partition("/")
-            copy = unfinished / label / name
-            if label != given and f"{label}/{name}" in known:
-                copy = copy.with_name(f"{copy.stem}-from-{given}{copy.suffix}")
+        for row, place in zip(rows.tolist(), places, strict=True):
+            copy = unfinished / place
             copy.parent.mkdir(parents=True, exist_ok=True)
-            if copy.exists():
-                raise DatasetError(f"{output}: two images would be {copy.name!r}.")
             shutil.copy2(folder / source.names[row], copy)
         os.chmod(unfinished, 0o755)
         unfinished.rename(output)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _places(names, rows, labels):
+    """Where each image of these rows goes: none on another one's place."""
+    taken = set(names)
+    places = []
+    for row, label in zip(rows, labels, strict=True):
+        given, _, name = names[row].partition("/")
+        place = names[row] if label == given else _free(label, name, given, taken)
+        taken.add(place)
+        places.append(place)
+    return places
+
+
+def _free(label, name, given, taken):
+    """Name of an image in another class that no image has.
+
+    Examples
+    --------
+    >>> _free("cat", "1.png", "dog", {"dog/1.png"})
+    'cat/1.png'
+    >>> _free("cat", "1.png", "dog", {"cat/1.png", "cat/1-from-dog.png"})
+    'cat/1-from-dog-2.png'
+    """
+    place = PurePosixPath(label, name)
+    endings = ["", f"-from-{given}"]
+    for number in itertools.count(2):
+        for ending in endings:
+            free = str(place.with_name(f"{place.stem}{ending}{place.suffix}"))
+            if free not in taken:
+                return free
+        endings = [f"-from-{given}-{number}"]

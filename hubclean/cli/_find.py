@@ -15,7 +15,9 @@ from hubclean.cli._models import made_ready, make_estimator
 from hubclean.cli._sources import (
     check_output,
     check_table_name,
+    name_of_dataset,
     open_data,
+    reviewed_folder,
     write_table,
 )
 from hubclean.evidence import KINDS
@@ -320,7 +322,7 @@ def _write(result, data, cleaner, branch, overwrite, report, issues, max_suspect
             report,
             data,
             table,
-            title=f"Labels of {Path(result['dataset']).name}",
+            title=f"Labels of {name_of_dataset(result['dataset'])}",
             provenance={"model": result["model"], **result["parameters"]},
             threshold=cleaner.threshold,
             max_suspects=max_suspects,
@@ -411,7 +413,7 @@ def _apply_arguments(dataset, data, target, labels):
     more = {
         "hub": ["--branch", "reviewed"]
         + (["--labels", labels] if labels != "labels" else []),
-        "folder": ["--output", f"{path.name}-reviewed"],
+        "folder": ["--output", reviewed_folder(dataset)],
         "table": ["--target", target, "--output", f"{path.stem}-reviewed{path.suffix}"],
     }
     return shlex.join([dataset, *more[data.kind]])

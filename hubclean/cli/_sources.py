@@ -1,5 +1,6 @@
 """What DATASET may be: a Hub dataset, a folder of images, or a table in a file."""
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,32 @@ def _check_class_folders(dataset, names):
             f"{dataset}: the name of a class must be text in UTF-8; got {bad[0]}. "
             "Rename the folder."
         )
+
+
+def name_of_dataset(dataset):
+    """Last part of a path or URL; the name of the folder itself for ``.``.
+
+    Examples
+    --------
+    >>> name_of_dataset("s3://bucket/animals"), name_of_dataset("./animals/")
+    ('animals', 'animals')
+    """
+    return Path(dataset if "://" in dataset else os.path.abspath(dataset)).name
+
+
+def reviewed_folder(dataset):
+    """Path to advise for a corrected copy of a folder: never inside it.
+
+    Examples
+    --------
+    >>> reviewed_folder("no/such/animals")
+    'animals-reviewed'
+    """
+    path = f"{name_of_dataset(dataset)}-reviewed"
+    if Path(path).resolve().is_relative_to(Path(dataset).resolve()):
+        beside = os.path.join(os.path.dirname(os.path.abspath(dataset)), path)
+        return os.path.relpath(beside)
+    return path
 
 
 def is_parquet(path):
