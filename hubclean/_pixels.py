@@ -1,11 +1,13 @@
 """Pixels of an image as bytes, whatever its file holds.
 
-It imports only `hubclean._compat`; Pillow is loaded when an image is read.
+It imports only `hubclean._compat` and `hubclean.exceptions`; Pillow is loaded when an
+image is read.
 """
 
 import numpy as np
 
 from hubclean._compat import require
+from hubclean.exceptions import DatasetError
 
 _SIXTEEN_BITS = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 #: Modes of Pillow without colour.
@@ -69,6 +71,48 @@ def as_bytes(image, *, grey):
         image = image.convert("RGBA")
         image = pillow.alpha_composite(pillow.new("RGBA", image.size, _WHITE), image)
     return image.convert("L" if grey else "RGB")
+
+
+def image_of(pixels):
+    """Image of an array.
+
+    Parameters
+    ----------
+    pixels : ndarray of bool, uint8 or uint16, shape (height, width[, 1 to 4])
+        Two and four channels have the transparency last.
+
+    Returns
+    -------
+    image : PIL.Image.Image
+        Of 8 bits.
+
+    Raises
+    ------
+    DatasetError
+        If the array is of another type or shape.
+
+    Examples
+    --------
+    >>> image_of(np.full((2, 3, 1), 65535, dtype=np.uint16)).getpixel((0, 0))
+    255
+    """
+    pillow = require("PIL.Image", extra="report", by="An image")
+    pixels = np.asarray(pixels)
+    channels = pixels.shape[2:] or (1,)
+    if (
+        pixels.dtype not in (bool, np.uint8, np.uint16)
+        or pixels.ndim not in (2, 3)
+        or channels[0] not in (1, 2, 3, 4)
+    ):
+        raise DatasetError(
+            "Images of 8 or 16 bits and 1 to 4 channels, which come last, can be "
+            f"brought to a size; got {pixels.dtype} of shape {pixels.shape}."
+        )
+    if pixels.dtype != np.uint8:
+        scaled = pixels // _STEPS if pixels.dtype == np.uint16 else pixels * 255
+        pixels = scaled.astype(np.uint8)
+    return pillow.fromarray(pixels[..., 0] if channels == (1,) and pixels.ndim == 3
+                            else pixels)  # fmt: skip
 
 
 def fitted(image, size):

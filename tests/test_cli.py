@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -14,8 +15,10 @@ from PIL import Image
 
 from hubclean import HubLabelCleaner
 from hubclean._folder import FolderSource
+from hubclean._pixels import as_bytes, image_of
 from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
+from hubclean.cli._sized import SizedColumn
 from hubclean.cli._sources import check_table_format
 from hubclean.exceptions import BadRowsError, DatasetError, MissingPackageError
 
@@ -553,6 +556,75 @@ def test_names_that_are_no_text(folder, tmp_path, capsys):
     os.replace(folder / "red", folder / os.fsdecode(b"\xff"))
     assert run("find", folder, *QUICK, "--issues", issues) == 1
     assert "must be text in UTF-8; got \\udcff." in capsys.readouterr().err
+
+
+def test_images_of_a_hub_dataset_may_differ_in_size(dataset, capsys):
+    import deeplake
+
+    hub = deeplake.open(str(dataset))
+    pixels = [np.full((9 + i % 2, 9, 3), i, np.uint8) for i in range(6)]
+    hub.append({"images": pixels, "labels": np.arange(6, dtype=np.uint8) % 3})
+    hub.commit("other sizes")
+    assert run("find", dataset, *QUICK, "--framework", "sklearn", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["n_rows"] == 42
+    assert "The images differ: they are fitted into 96 x 96 pixels." in err
+    options = ["--framework", "sklearn", "--size", "8", "--json"]
+    assert run("find", dataset, *QUICK, *options) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_column_of_one_size(folder):
+    Image.new("L", (5, 20), 255).save(folder / "red/tall.png")
+    X = FolderSource(folder).X
+    row = FolderSource(folder).names.index("red/tall.png")
+    sized = SizedColumn(X, 16)
+    assert is_lazy(sized) and sized.shape == (37, 16, 16, 3) and sized.ndim == 4
+    expected = FolderSource(folder, size=16).X.read()
+    np.testing.assert_array_equal(np.asarray(sized), expected)
+    np.testing.assert_array_equal(sized[np.array([row, 0])].read([0])[0], sized[row])
+    assert sized.read(np.array([], int)).shape == (0, 16, 16, 3)
+    again = pickle.loads(pickle.dumps(sized[3:5]))
+    np.testing.assert_array_equal(again.row_ids, [3, 4])
+    assert again.identity != X.identity and again.dtype == np.uint8
+    with pytest.raises(DatasetError, match=r"differ in size.*--size 96"):
+        SizedColumn(X, None).read()
+    assert SizedColumn(X, None)[:4].read().shape == (4, 9, 9, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,)])
+def test_images_of_arrays(dtype, channels):
+    white = 1 if dtype is bool else np.iinfo(dtype).max
+    pixels = np.full((2, 3, *channels), white, dtype)
+    image = as_bytes(image_of(pixels), grey=True)
+    assert image.size == (3, 2) and image.getextrema() == (255, 255)
+    with pytest.raises(DatasetError, match=r"got float32 of shape \(2, 3"):
+        image_of(pixels.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["find", "FOLDER", "--target", "x"], "--target is for tables; FOLDER is"),
+        (["find", "FOLDER", "--images", "x"], "--images is for Hub datasets"),
+        (["find", "TABLE", "--target", "kind", "--labels", "x"], "for Hub datasets"),
+        (["find", "TABLE", "--target", "kind", "--size", "9"], "--size is for images"),
+        (["find", "HUB", "--target", "x"], "--target is for tables"),
+        (["report", "FOLDER", "--target", "x"], "--target is for tables"),
+        (["apply", "D", "FOLDER", "--target", "x", "-o", "o"], "for tables"),
+        (["apply", "D", "TABLE", "--branch", "x", "-o", "o.csv"], "for Hub datasets"),
+        (["apply", "D", "FOLDER", "--labels", "x", "-o", "o"], "for Hub datasets"),
+        (["apply", "D", "HUB", "-o", "o"], "--output is for a folder or a table"),
+    ],
+)
+def test_options_for_other_data_are_refused(
+    dataset, folder, table, tmp_path, capsys, arguments, message
+):
+    decisions = decisions_file(tmp_path / "d.csv", [[0, "keep", "", ""]], "")
+    places = {"HUB": dataset, "FOLDER": folder, "TABLE": table, "D": decisions}
+    assert run(*(places.get(a, a) for a in arguments)) == 2
+    assert message.replace("FOLDER", str(folder)) in capsys.readouterr().err
 
 
 class TestFolder:

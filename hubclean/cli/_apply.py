@@ -15,6 +15,7 @@ from hubclean._decisions import apply_decisions_to_arrays, read_decisions
 from hubclean._folder import FolderSource
 from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._sources import (
+    check_options,
     check_table_name,
     is_parquet,
     kind_of_dataset,
@@ -27,6 +28,8 @@ from hubclean.cli._sources import (
 from hubclean.exceptions import DatasetChangedError, DatasetError
 
 typer = require("typer", extra="cli", by="The command hubclean")
+
+_BRANCH = "reviewed"
 
 
 def apply(
@@ -41,7 +44,9 @@ def apply(
         ..., metavar="DATASET", help="The dataset that was judged."
     ),
     branch: str = typer.Option(
-        "reviewed", help="New branch of a Hub dataset for the corrected data."
+        None,
+        show_default=_BRANCH,
+        help="New branch of a Hub dataset for the corrected data.",
     ),
     output: Path = typer.Option(
         None,
@@ -64,11 +69,16 @@ def apply(
     hubclean apply decisions.csv customers.csv --target churned -o corrected.csv
     """
     kind = kind_of_dataset(dataset)
+    check_options(dataset, kind, branch=branch, labels=labels, target=target)
     checked = read_decisions(decisions)
     result = {"dataset": dataset, **checked.counts()}
     if kind == "hub":
+        if output is not None:
+            raise typer.BadParameter(
+                "--output is for a folder or a table; a Hub dataset gets a --branch."
+            )
         hub = require("hubclean.hub", extra="hub", by="hubclean apply")
-        result["branch"] = branch
+        result["branch"] = branch = branch or _BRANCH
         result["commit"] = hub.apply_decisions(dataset, checked, branch, labels=labels)
     else:
         if output is None:

@@ -13,6 +13,7 @@ from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
 from hubclean.cli._console import count, print_json, print_summary
 from hubclean.cli._models import made_ready, make_estimator
 from hubclean.cli._sources import (
+    bring_to_size,
     check_output,
     check_table_name,
     name_of_dataset,
@@ -93,8 +94,8 @@ def find(
     size: int = typer.Option(
         None,
         min=8,
-        help="Pixels high and wide to which images of a folder are brought; theirs "
-        "where all are alike, else 96. Small ones train faster.",
+        help="Pixels high and wide to which images are brought; theirs where all are "
+        "alike, else 96. Small ones train faster.",
         rich_help_panel=_DATA,
     ),
     folds: int = typer.Option(
@@ -173,10 +174,9 @@ def find(
     ),
 ):
     """Find the labels of DATASET that look wrong."""
-    data = open_data(
-        dataset, images=images, labels=labels, target=target, size=size, dropped=drop
-    )
+    data = open_data(dataset, images=images, labels=labels, target=target, dropped=drop)
     _check_outputs(dataset, data, branch, overwrite, report, issues)
+    data = bring_to_size(data, size)
     X, estimator = (
         data.X,
         make_estimator(

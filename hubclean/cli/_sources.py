@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,22 @@ from hubclean._compat import require
 from hubclean._folder import FolderSource, class_folders
 from hubclean._labels_version import labels_version
 from hubclean.cli._console import say
+from hubclean.cli._sized import SizedColumn, some_shapes
 from hubclean.exceptions import DatasetError
+from hubclean.plotting._content import kind_of
 
 _PARQUET = (".parquet", ".pq")
 _TABLES = {".csv": ",", ".tsv": "\t", **dict.fromkeys(_PARQUET)}
-_SIDE = 96  # pixels of an image where those of a folder differ in size
+_SIDE = 96  # pixels of an image where those of a dataset differ in size
+#: What an option is for, and its value where it is not given.
+_ONLY_FOR = {
+    "--target": ("table", None),
+    "--drop": ("table", ()),
+    "--images": ("hub", "images"),
+    "--labels": ("hub", "labels"),
+    "--branch": ("hub", None),
+}
+_KINDS = {"table": "tables", "hub": "Hub datasets", "folder": "folders of images"}
 
 
 @dataclass
@@ -85,7 +96,28 @@ def kind_of_dataset(dataset):
     return "folder" if class_folders(path) else "hub"
 
 
-def open_data(dataset, *, images, labels, target, branch=None, size=None, dropped=()):
+def check_options(dataset, kind, **options):
+    """Refuse options that say nothing about this kind of dataset.
+
+    Parameters
+    ----------
+    dataset : str
+        Path or URL.
+    kind : {"hub", "folder", "table"}
+    **options : object
+        Value of each option.
+    """
+    for name, value in options.items():
+        needed, default = _ONLY_FOR[f"--{name}"]
+        given = tuple(value) if isinstance(value, (list, tuple)) else value
+        if kind != needed and given != default:
+            typer = require("typer", extra="cli", by="The command hubclean")
+            raise typer.BadParameter(
+                f"--{name} is for {_KINDS[needed]}; {dataset} is none."
+            )
+
+
+def open_data(dataset, *, images, labels, target, branch=None, dropped=()):
     """Open DATASET for finding and for reporting.
 
     Parameters
@@ -98,8 +130,6 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None, droppe
         Column with the labels of a table.
     branch : str, default=None
         Branch of a Hub dataset.
-    size : int, default=None
-        Pixels high and wide of an image of a folder.
     dropped : sequence of str, default=()
         Columns of a table that are shown, but not learned from.
 
@@ -108,13 +138,13 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None, droppe
     data : Data
     """
     kind = kind_of_dataset(dataset)
-    if dropped and kind != "table":
-        typer = require("typer", extra="cli", by="The command hubclean")
-        raise typer.BadParameter(f"--drop is for tables; {dataset} is none.")
+    check_options(
+        dataset, kind, target=target, drop=dropped, images=images, labels=labels
+    )
     if kind == "table":
         return _open_table(Path(dataset), target, dropped)
     if kind == "folder":
-        return _open_folder(dataset, size)
+        return _open_folder(dataset)
     hub = require("hubclean.hub", extra="hub", by="hubclean find")
     source = hub.open(dataset, images, labels, branch=branch)
     given = np.asarray(source.y)
@@ -122,18 +152,59 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None, droppe
                 source.version, source)  # fmt: skip
 
 
-def _open_folder(dataset, size):
-    """Images of one size for the estimator, as they are for the report."""
+def bring_to_size(data, size):
+    """Images of one size for the estimator; for the report they stay as they are.
+
+    Parameters
+    ----------
+    data : Data
+        What was opened.
+    size : int or None
+        Pixels high and wide. None leaves images as they are, where they are alike.
+
+    Returns
+    -------
+    data : Data
+        With another X, where that is needed.
+    """
+    if kind_of(data.X) != "image":
+        if size is not None:
+            typer = require("typer", extra="cli", by="The command hubclean")
+            raise typer.BadParameter("--size is for images; these rows are none.")
+        return data
+    if data.kind == "hub":
+        return replace(data, X=_sized_column(data.X, size))
+    if size is None and None in data.X.shape:
+        size = _told_size(_SIDE)
+    if size is None:
+        return data
+    return replace(data, X=FolderSource(data.source.folder, size=size).X)
+
+
+def _sized_column(X, size):
+    """Column of a Hub dataset, whose schema does not tell whether sizes differ."""
+    if size is None and None not in X.shape:
+        return X
+    if size is None and X.dtype in (np.uint8, np.uint16):
+        shapes = some_shapes(X)
+        sides = {side for shape in shapes for side in shape[:2]}
+        if len(shapes) > 1:  # perhaps in their channels only
+            size = _told_size(sides.pop() if len(sides) == 1 else _SIDE)
+    return SizedColumn(X, size)
+
+
+def _told_size(size):
+    """Tell the size that was chosen."""
+    say(f"The images differ: they are fitted into {size} x {size} pixels.")
+    return size
+
+
+def _open_folder(dataset):
+    """Open a folder of images."""
     source = FolderSource(dataset)
     _check_class_folders(dataset, np.unique(source.y).tolist())
-    X = source.X
-    if size is None and None in X.shape:
-        size = _SIDE
-        say(f"The images differ in size: they are fitted into {size} x {size} pixels.")
-    if size is not None:
-        X = FolderSource(dataset, size=size).X
     names = [_as_text(name) for name in source.names]
-    return Data("folder", X, source.y, source.X, names, None,
+    return Data("folder", source.X, source.y, source.X, names, None,
                 source.version, source)  # fmt: skip
 
 
