@@ -394,6 +394,32 @@ def test_ctrl_c_says_how_to_go_on(table, capsys, monkeypatch, cache):
     assert ("same command again to go on" if cache else "with --cache DIR") in err
 
 
+def test_ctrl_c_says_what_was_written(dataset, tmp_path, capsys, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hubclean.cli._find.write_data_report", stop)
+    issues, report = tmp_path / "i.csv", tmp_path / "r.html"
+    options = [*QUICK, "--framework", "sklearn", "--branch", "li"]
+    options += ["--issues", issues, "--report", report]
+    assert run("find", dataset, *options) == 130
+    err = capsys.readouterr().err
+    written = f"written: the branch 'li', {issues}; not finished: {report}."
+    assert err.startswith(f"hubclean: Stopped; {written}")
+    assert "Run the same command with --overwrite" in err
+
+    monkeypatch.setattr("hubclean.cli._apply.read_decisions", stop)
+    decisions = decisions_file(tmp_path / "d.csv", [[0, "keep", "", ""]], "")
+    assert run("apply", decisions, dataset) == 130
+    assert "nothing was written. Run the same command" in (
+        err := capsys.readouterr().err
+    )
+    assert "--cache" not in err
+    monkeypatch.setattr("hubclean._demo.run_demo", stop)
+    assert run("demo") == 130
+    assert "nothing was written" not in capsys.readouterr().err
+
+
 def test_a_stopped_run_goes_on_from_the_cache(table, tmp_path, capsys, monkeypatch):
     """Ctrl-C in the second fold: the first is not trained again."""
     (tmp_path / "stopping.py").write_text(

@@ -13,9 +13,10 @@ import pandas as pd
 from hubclean._compat import require
 from hubclean._decisions import apply_decisions_to_arrays, read_decisions
 from hubclean._folder import FolderSource
-from hubclean.cli._console import print_json, print_summary
+from hubclean.cli._console import print_json, print_summary, writing
 from hubclean.cli._sources import (
     check_options,
+    check_output,
     check_table_name,
     is_parquet,
     kind_of_dataset,
@@ -70,32 +71,23 @@ def apply(
     """
     kind = kind_of_dataset(dataset)
     check_options(dataset, kind, branch=branch, labels=labels, target=target)
+    _check_copy(output, kind, dataset, decisions)
     checked = read_decisions(decisions)
     result = {"dataset": dataset, **checked.counts()}
     if kind == "hub":
-        if output is not None:
-            raise typer.BadParameter(
-                "--output is for a folder or a table; a Hub dataset gets a --branch."
-            )
         hub = require("hubclean.hub", extra="hub", by="hubclean apply")
         result["branch"] = branch = branch or _BRANCH
-        result["commit"] = hub.apply_decisions(dataset, checked, branch, labels=labels)
+        with writing(f"the branch {branch!r}"):
+            result["commit"] = hub.apply_decisions(
+                dataset, checked, branch, labels=labels
+            )
     else:
-        if output is None:
-            raise typer.BadParameter(
-                "--output is needed for a folder or a table: it stays as it is, and "
-                "the corrected copy is written there."
-            )
-        if output.exists():
-            raise typer.BadParameter(
-                f"--output must be new; {output} is there already."
-            )
-        if kind == "folder":
-            _check_outside(output, dataset)
-            _apply_to_folder(checked, Path(dataset), output)
-        else:
-            _apply_to_table(checked, Path(dataset), target, output)
         result["output"] = str(output)
+        with writing(str(output)):
+            if kind == "folder":
+                _apply_to_folder(checked, Path(dataset), output)
+            else:
+                _apply_to_table(checked, Path(dataset), target, output)
     if json:
         print_json(result)
     else:
@@ -103,18 +95,33 @@ def apply(
         print_summary("Decisions applied", facts)
 
 
-def _check_outside(output, dataset):
-    """Refuse a copy inside the images: it would be one of their classes."""
-    if output.resolve().is_relative_to(Path(dataset).resolve()):
+def _check_copy(output, kind, dataset, decisions):
+    """Refuse a place where a corrected copy cannot be, or must not be."""
+    if kind == "hub":
+        if output is not None:
+            raise typer.BadParameter(
+                "--output is for a folder or a table; a Hub dataset gets a --branch."
+            )
+        return
+    if output is None:
+        raise typer.BadParameter(
+            "--output is needed for a folder or a table: it stays as it is, and the "
+            "corrected copy is written there."
+        )
+    if output.exists():
+        raise typer.BadParameter(f"--output must be new; {output} is there already.")
+    if kind == "folder" and output.resolve().is_relative_to(Path(dataset).resolve()):
         raise typer.BadParameter(
             f"--output must lie outside {dataset}: the copy would be a class of it. "
             f"Choose another place, {reviewed_folder(dataset)} for example."
         )
+    if kind == "table":
+        check_table_name(output, "--output")
+    check_output(output, "--output", [dataset, decisions])
 
 
 def _apply_to_table(decisions, path, target, output):
     """Write the corrected table; what was not decided about stays as it is written."""
-    check_table_name(output, "--output")
     frame = read_table(path)
     labels = labels_of_table(frame, target, path).to_numpy()
     kept, corrected = apply_decisions_to_arrays(

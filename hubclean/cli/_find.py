@@ -10,7 +10,7 @@ import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
 from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
-from hubclean.cli._console import count, print_json, print_summary
+from hubclean.cli._console import count, print_json, print_summary, writing
 from hubclean.cli._models import made_ready, make_estimator
 from hubclean.cli._sources import (
     bring_to_size,
@@ -311,22 +311,25 @@ def _write(result, data, cleaner, branch, overwrite, report, issues, max_suspect
             "parameters": {"model": result["model"], **result["parameters"]},
         }
         result["branch"] = branch
-        result["commit"] = hub.create_tensors(
-            data.source, table, branch=branch, overwrite=overwrite, verbose=False
-        )
+        with writing(f"the branch {branch!r}"):
+            result["commit"] = hub.create_tensors(
+                data.source, table, branch=branch, overwrite=overwrite, verbose=False
+            )
     if issues is not None:
-        write_table(issues_table(data, table), issues)
+        with writing(str(issues)):
+            write_table(issues_table(data, table), issues)
         result["issues"] = str(issues)
     if report is not None:
-        write_data_report(
-            report,
-            data,
-            table,
-            title=f"Labels of {name_of_dataset(result['dataset'])}",
-            provenance={"model": result["model"], **result["parameters"]},
-            threshold=cleaner.threshold,
-            max_suspects=max_suspects,
-        )
+        with writing(str(report)):
+            write_data_report(
+                report,
+                data,
+                table,
+                title=f"Labels of {name_of_dataset(result['dataset'])}",
+                provenance={"model": result["model"], **result["parameters"]},
+                threshold=cleaner.threshold,
+                max_suspects=max_suspects,
+            )
         result["report"] = str(report)
 
 
