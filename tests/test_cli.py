@@ -326,6 +326,37 @@ def test_what_is_wrong_is_said_on_one_line(table, capsys, arguments, message):
     assert message in err
 
 
+@pytest.mark.parametrize("option", ["--issues", "--report"])
+def test_a_place_that_cannot_be_written_is_refused_before_training(
+    table, tmp_path, capsys, monkeypatch, option
+):
+    def locked(path, *args):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(HubLabelCleaner, "fit", None)
+    too_long = tmp_path / f"{'x' * 250}.csv"
+    options = ["--target", "kind", *QUICK]
+    if option == "--issues":
+        assert run("find", table, *options, option, too_long) == 2
+        assert "a place that can be written" in capsys.readouterr().err
+    monkeypatch.setattr(Path, "open", locked)
+    suffix = ".csv" if option == "--issues" else ".json"
+    assert run("find", table, *options, option, tmp_path / f"o{suffix}") == 2
+    err = capsys.readouterr().err
+    assert f"{option} must name a place that can be written; " in err
+    assert f"o{suffix}: Permission denied." in err and err.count("\n") == 1
+
+
+def test_labels_without_a_name_are_refused_before_training(dataset, capsys):
+    import deeplake
+
+    hub = deeplake.open(str(dataset))
+    hub["labels"].metadata["class_names"] = ["blue", "green"]
+    hub.commit("one name less")
+    assert run("find", dataset, "--branch", "li") == 1
+    assert "must be 0 to 1; got 0 to 2. Name every class" in capsys.readouterr().err
+
+
 def test_the_data_are_never_written_over(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     before = table.read_bytes()

@@ -148,8 +148,21 @@ def open_data(dataset, *, images, labels, target, branch=None, dropped=()):
     hub = require("hubclean.hub", extra="hub", by="hubclean find")
     source = hub.open(dataset, images, labels, branch=branch)
     given = np.asarray(source.y)
+    _check_codes(dataset, labels, given, source.class_names)
     return Data("hub", source.X, given, source.X, None, source.class_names,
                 source.version, source)  # fmt: skip
+
+
+def _check_codes(dataset, name, labels, class_names):
+    """Refuse labels that are the number of no class: no result could name them."""
+    if class_names is None or labels.dtype.kind not in "iu" or not len(labels):
+        return
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise DatasetError(
+            f"{dataset}: the tensor {name!r} names {len(class_names)} classes, so its "
+            f"labels must be 0 to {len(class_names) - 1}; got {labels.min()} to "
+            f"{labels.max()}. Name every class, or mend the labels."
+        )
 
 
 def bring_to_size(data, size):
@@ -276,7 +289,10 @@ def check_output(path, option, inputs):
     ------
     FileNotFoundError
         If there is no such folder.
+    typer.BadParameter
+        If the file may not be written, or is one of the others.
     """
+    typer = require("typer", extra="cli", by="The command hubclean")
     path = Path(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(
@@ -285,11 +301,21 @@ def check_output(path, option, inputs):
     for other in inputs:
         local = other is not None and "://" not in str(other)
         if local and path.resolve() == Path(other).resolve():
-            typer = require("typer", extra="cli", by="The command hubclean")
             raise typer.BadParameter(
                 f"{option} must name a file of its own; {path} would be lost. Choose "
                 "another name."
             )
+    try:
+        partial = partial_of(path)
+        partial.open("x").close()
+        partial.unlink()
+    except FileExistsError:  # of a run that was killed
+        pass
+    except OSError as exc:
+        raise typer.BadParameter(
+            f"{option} must name a place that can be written; {path}: {exc.strerror}. "
+            "Choose another one."
+        ) from exc
 
 
 def check_table_name(path, option):
@@ -338,12 +364,17 @@ def read_text_table(path):
         raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
 
 
+def partial_of(path):
+    """File beside another one that is written first, and takes its place then."""
+    return path.with_name(path.name + ".partial")
+
+
 def write_table(frame, path, *, header=True):
     """Write a data frame in the format that the name of the file tells."""
     path = Path(path)
     check_table_format(path)
     separator = _TABLES[path.suffix.lower()]
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     try:
         if separator is None:
             frame.to_parquet(partial)
