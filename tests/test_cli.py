@@ -382,11 +382,43 @@ def test_lists_in_a_column_are_told(tmp_path, capsys):
     frame = pd.DataFrame({"kind": ["a", "b"] * 10, "vector": [[1.0, 2.0]] * 20})
     frame.to_parquet(tmp_path / "t.parquet")
     assert run("find", tmp_path / "t.parquet", "--target", "kind") == 1
-    assert "'vector' holds lists" in (err := capsys.readouterr().err)
+    assert "'vector' holds lists, arrays or records, in row 0" in (
+        err := capsys.readouterr().err
+    )
     assert err.count("\n") == 1
     frame[["kind"]].to_csv(tmp_path / "t.csv", index=False)
     assert run("find", tmp_path / "t.csv", "--target", "kind") == 1
     assert "a column besides the labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([{"a": 1}] * 20, "holds lists, arrays or records, in row 0"),
+        ([1.0, np.inf] * 10, "holds infinite numbers, in row 1 for example"),
+    ],
+)
+def test_cells_that_no_model_can_learn_from(tmp_path, capsys, column, message):
+    frame = pd.DataFrame({"kind": ["a", "b"] * 10, "x": column})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert run("find", tmp_path / "t.parquet", "--target", "kind", *QUICK) == 1
+    assert message in (err := capsys.readouterr().err) and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.to_timedelta([1, None] * 20, "s"),
+        pd.array(["u", None] * 20, dtype="string"),
+        pd.to_datetime(["2020-01-01", None] * 20),
+    ],
+)
+def test_columns_that_parquet_may_hold(tmp_path, capsys, column):
+    kinds = np.array(["a", "b"] * 20)
+    frame = pd.DataFrame({"kind": kinds, "x": column, "y": 9.0 * (kinds == "a")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert run("find", tmp_path / "t.parquet", "--target", "kind", *QUICK) == 0
+    assert "0 label issues" in capsys.readouterr().out
 
 
 def test_data_that_cannot_be_used_exits_with_one(tmp_path, table, capsys):
