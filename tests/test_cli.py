@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import pickle
@@ -19,7 +20,7 @@ from hubclean._pixels import as_bytes, image_of
 from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
 from hubclean.cli._sized import SizedColumn
-from hubclean.cli._sources import check_table_format
+from hubclean.cli._sources import check_table_format, read_table
 from hubclean.exceptions import BadRowsError, DatasetError, MissingPackageError
 
 COLOURS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
@@ -211,8 +212,6 @@ def test_find_in_a_table_report_and_apply(table, tmp_path, capsys, suffix):
     corrected = tmp_path / f"corrected{suffix}"
     assert run("apply", decisions, path, *target, "-o", corrected) == 0
     capsys.readouterr()
-    from hubclean.cli._sources import read_table
-
     after = read_table(corrected)
     expected = frame.drop(index=9)
     expected.loc[4, "kind"] = "ham"
@@ -581,6 +580,27 @@ def test_as_a_process_results_go_to_stdout_and_progress_to_stderr(table):
     assert "%" in done.stderr
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_may_be_closed(table, monkeypatch, capsys, stream):
+    monkeypatch.setattr(sys, stream, None)
+    assert run("find", table, "--target", "kind", *QUICK[:-1]) == 0
+    getattr(sys, stream).close()
+    out, err = capsys.readouterr()
+    assert ("label issues" in out) is (stream == "stderr")
+    assert ("it/s" in err or "%" in err) is (stream == "stdout")
+
+
+def test_a_terminal_without_utf_8(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"x": np.repeat([0.0, 9.0], 20), "kind": "caf\xe9"})
+    frame.loc[20:, "kind"] = "th\xe9"
+    frame.loc[3, "kind"] = "th\xe9"
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert run("find", tmp_path / "t.csv", "--target", "kind", *QUICK) == 0
+    assert b"th\\xe9" in shown.getvalue()
+
+
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("hubclean 0.")
@@ -874,6 +894,7 @@ def test_apply_keeps_the_index_of_a_parquet_file(tmp_path, capsys):
         ("x,kind\n1,a\n2,NA\n3,b\n", "1 have none, the first is row 1.* texts NA"),
         ("x,kind\n1,a,9\n2,b,9\n", "more fields than the header"),
         ("x,kind\n1,a\n2,b,9\n", "cannot be read as a table"),
+        ("x,kind\n", "expected rows below the header; got none"),
     ],
 )
 def test_tables_that_would_be_misread(tmp_path, capsys, text, message):
@@ -913,6 +934,19 @@ def test_a_column_that_is_not_learned_from(table, tmp_path, capsys):
     assert "got 'nothing'" in capsys.readouterr().err
     assert run("find", tmp_path, "--drop", "id") == 2
     assert "--drop is for tables" in capsys.readouterr().err
+
+
+def test_a_column_of_a_large_file_has_one_type(tmp_path):
+    """Not that of the part which is read first."""
+    path = tmp_path / "large.csv"
+    path.write_text("kind\n" + "0\n1\n" * 300_000 + "x\n")
+    assert set(read_table(path)["kind"]) == {"0", "1", "x"}
+
+
+def test_images_without_classes_are_told(folder, capsys):
+    assert run("find", folder / "red") == 1
+    err = capsys.readouterr().err
+    assert "got images in the folder itself, " in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("evidence", ["leave_one_out", "cv,leave_one_out"])

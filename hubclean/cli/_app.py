@@ -81,6 +81,7 @@ def main(arguments=None):
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     forget_written()
+    _ready_streams()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -105,6 +106,16 @@ def main(arguments=None):
     except (HubcleanError, OSError, ValueError, RuntimeError) as exc:
         logging.getLogger("hubclean").debug("failed", exc_info=True)
         return fail(str(exc), code=1)
+
+
+def _ready_streams():
+    """Let stdout and stderr take every text: closed ones, and those without UTF-8."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as by ``>&-``
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _hint(exc):

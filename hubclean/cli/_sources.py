@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hubclean._compat import require
-from hubclean._folder import FolderSource, class_folders
+from hubclean._folder import SUFFIXES, FolderSource, class_folders
 from hubclean._labels_version import labels_version
 from hubclean.cli._console import say
 from hubclean.cli._sized import SizedColumn, some_shapes
@@ -80,6 +80,8 @@ def kind_of_dataset(dataset):
     ------
     FileNotFoundError
         If there is nothing at a local path.
+    DatasetError
+        If it is a file that is no table, or a folder of images without classes.
     """
     if "://" in dataset:
         return "hub"
@@ -93,7 +95,16 @@ def kind_of_dataset(dataset):
             f"{dataset}: expected a Hub dataset, a folder of images sorted by class, "
             "or a file that ends in .csv, .tsv or .parquet."
         )
-    return "folder" if class_folders(path) else "hub"
+    if class_folders(path):
+        return "folder"
+    image = next((p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), None)
+    if image is not None:
+        raise DatasetError(
+            f"{dataset}: expected one folder for each class, with images inside; got "
+            f"images in the folder itself, {image.name} for example. Sort them into "
+            "folders that are named like their classes."
+        )
+    return "hub"
 
 
 def check_options(dataset, kind, **options):
@@ -337,7 +348,8 @@ def read_table(path):
             return pd.read_parquet(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, sep=separator, index_col=False)
+            # Whole columns: parts of a large file would have types of their own.
+            return pd.read_csv(path, sep=separator, index_col=False, low_memory=False)
     except pd.errors.ParserWarning as exc:
         raise DatasetError(
             f"{path}: the rows have more fields than the header. Name every field, or "
@@ -419,6 +431,10 @@ def _learned_from(frame, dropped, path):
 def _open_table(path, target, dropped):
     frame = read_table(path)
     labels = labels_of_table(frame, target, path)
+    if not len(frame):
+        raise DatasetError(
+            f"{path}: expected rows below the header; got none. Pass a table with rows."
+        )
     shown = frame.drop(columns=target)
     X = _learned_from(shown, dropped, path)
     given = labels.to_numpy()
