@@ -68,6 +68,8 @@ def require(package, *, extra, by):
     ------
     MissingPackageError
         If the package is not installed, or an import inside it fails.
+    KeyboardInterrupt
+        If it was stopped with Ctrl-C, whatever the package made of that.
 
     Examples
     --------
@@ -78,10 +80,21 @@ def require(package, *, extra, by):
         with _own_symbols(package, by):
             return importlib.import_module(package)
     except ImportError as exc:
+        if _was_stopped(exc):
+            raise KeyboardInterrupt from exc
         raise MissingPackageError(
             f"{by} needs the package {package.partition('.')[0]!r}, which cannot be "
             f"imported ({exc}). Install it with: pip install 'hubclean[{extra}]'"
         ) from exc
+
+
+def _was_stopped(error):
+    """Whether Ctrl-C stands behind an error: compiled packages say ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _deeplake_would_abort():
@@ -121,5 +134,5 @@ def _own_symbols(package, by):
 def load_deeplake_first():
     """Import Deep Lake, where there is one, before TensorFlow is imported."""
     if not _deeplake_would_abort():
-        with contextlib.suppress(ImportError):
-            importlib.import_module("deeplake")
+        with contextlib.suppress(MissingPackageError):
+            require("deeplake", extra="hub", by="hubclean.keras")

@@ -3,6 +3,7 @@
 It uses the public functions only, in the order in which a user would.
 """
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -11,9 +12,13 @@ import numpy as np
 import pandas as pd
 
 from hubclean._compat import require
+from hubclean.exceptions import DatasetError
 
 _N_TRAIN = 1400
 _WORST = 10
+_SHEET = "worst_images.png"
+#: An empty file in the demo's dataset: what lies beside it may be replaced.
+_MARK = ".hubclean-demo"
 
 
 def run_demo(output="demo-output", *, random_state=0, epochs=10, echo=print):
@@ -22,8 +27,8 @@ def run_demo(output="demo-output", *, random_state=0, epochs=10, echo=print):
     Parameters
     ----------
     output : str or Path, default="demo-output"
-        Folder for the dataset and the contact sheet; the demo's own files in it are
-        replaced.
+        Folder for the dataset ``digits`` and the contact sheet
+        ``worst_images.png``; those of an earlier demo are replaced.
     random_state : int, default=0
         Seeds the planted errors, the folds and the network.
     epochs : int, default=10
@@ -35,13 +40,20 @@ def run_demo(output="demo-output", *, random_state=0, epochs=10, echo=print):
     -------
     summary : dict
         Precision, recall, accuracies, paths and seconds.
+
+    Raises
+    ------
+    DatasetError
+        If something that no demo wrote lies where the dataset or the contact sheet
+        would; it is not touched.
     """
     from hubclean import HubLabelCleaner, datasets, hub, skorch
 
     started = time.perf_counter()
     folder = Path(output)
-    shutil.rmtree(folder / "digits", ignore_errors=True)
+    _make_room(folder)
     path = datasets.write_digits(folder / "digits")
+    (folder / "digits" / _MARK).touch()
     echo(f"1. Wrote scikit-learn's digits as PNG images into the dataset {path}")
 
     wrong = _plant_errors(hub, datasets, path, random_state)
@@ -64,7 +76,7 @@ def run_demo(output="demo-output", *, random_state=0, epochs=10, echo=print):
 
     view = hub.clean_view(path, branch="label-issues")
     echo(f"\n5. The clean view has {len(view)} of {len(given)} rows")
-    sheet = _contact_sheet(issues, given, source, folder / "worst_images.png")
+    sheet = _contact_sheet(issues, given, source, folder / _SHEET)
     found = issues["is_label_issue"].to_numpy()
     before = network.set_params(random_state=random_state)
     before.fit(source.X[train], given[train])
@@ -82,6 +94,22 @@ def run_demo(output="demo-output", *, random_state=0, epochs=10, echo=print):
     for line in _summary_lines(summary, len(test)):
         echo(line)
     return summary
+
+
+def _make_room(folder):
+    """Remove what an earlier demo wrote, and refuse to touch anything else."""
+    digits, sheet = folder / "digits", folder / _SHEET
+    if (digits / _MARK).is_file():
+        sheet.unlink(missing_ok=True)
+        shutil.rmtree(digits)
+    for path in (digits, sheet):
+        empty = path.is_dir() and not any(path.iterdir())
+        if os.path.lexists(path) and not empty:
+            raise DatasetError(
+                f"run_demo: {str(path)!r} must be new, or what an earlier demo wrote; "
+                "there is something else already. Choose another folder with "
+                "--output, or move it away."
+            )
 
 
 def _plant_errors(hub, datasets, path, random_state):

@@ -1,11 +1,12 @@
 """A folder of images sorted by class, as lazy X and y.
 
 ``folder/CLASS/**/IMAGE``: the folder just inside names the class. It imports only
-`hubclean._compat`, `hubclean._labels_version` and `hubclean.exceptions`; Pillow is
-loaded when an image is read.
+`hubclean._compat`, `hubclean._labels_version`, `hubclean._pixels` and
+`hubclean.exceptions`; Pillow is loaded when an image is read.
 """
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from hubclean._compat import require
 from hubclean._labels_version import FOLDER_PREFIX
+from hubclean._pixels import as_bytes, fitted, is_grey, unknown_range
 from hubclean.exceptions import BadRowsError, DatasetError
 
 SUFFIXES = frozenset(
@@ -20,6 +22,10 @@ SUFFIXES = frozenset(
 )
 _NAMED = 5
 _THREADS = 4
+
+_NO_IMAGE = "no image, or a damaged one"
+_TOO_LARGE = "more pixels than Pillow opens"
+_NO_RANGE = "pixels of no known range; save whole numbers of 8 or 16 bits"
 
 
 def class_folders(folder):
@@ -33,6 +39,11 @@ def class_folders(folder):
     Returns
     -------
     folders : list of Path
+
+    Raises
+    ------
+    DatasetError
+        If one of them may not be read: it is not left out without a word.
     """
     inside = [p for p in Path(folder).iterdir() if p.is_dir() and p.name[0] not in "._"]
     return sorted(p for p in inside if next(_images(p), None) is not None)
@@ -40,13 +51,31 @@ def class_folders(folder):
 
 def _images(folder):
     """Image files in a folder and below, in no order."""
-    return (
-        p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()
-    )
+    try:
+        for inside, _, names in os.walk(folder, onerror=_raise):
+            files = (Path(inside, name) for name in names)
+            yield from (
+                file
+                for file in files
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
+    except OSError as exc:
+        raise DatasetError(
+            f"{folder}: expected a folder that can be read; {exc.filename}: "
+            f"{exc.strerror}. Allow to read and enter it, or move it away."
+        ) from exc
+
+
+def _raise(error):
+    """What `os.walk` shall do about a folder that it cannot read."""
+    raise error
 
 
 class FolderSource:
     """X and y of a folder of images sorted by class.
+
+    Pixels are bytes: those of 16 bits are scaled by their whole range, what is
+    transparent is white.
 
     Parameters
     ----------
@@ -70,7 +99,8 @@ class FolderSource:
     Raises
     ------
     DatasetError
-        If there is no folder, or there are no images in folders inside it.
+        If there is no folder, there are no images in folders inside it, or one of
+        these may not be read.
     """
 
     def __init__(self, folder, *, size=None):
@@ -137,17 +167,9 @@ class FolderColumn:
 
     def _row_shape(self):
         """Shape of one image, from the heads of the files."""
-        pillow = require("PIL.Image", extra="report", by="FolderSource")
-        shapes = set()
-        bad = []
-        for row, name in enumerate(self.names):
-            try:
-                with pillow.open(self.folder / name) as image:
-                    shapes.add((*image.size[::-1], image.mode == "L"))
-            except OSError:  # Pillow's own error for a file that is no image, too
-                bad.append(row)
-        if bad:
-            raise self._bad(bad)
+        heads = [self._head(row) for row in range(len(self.names))]
+        self._refuse(dict(enumerate(heads)))
+        shapes = set(heads)
         grey_only = all(grey for *_, grey in shapes)
         heights, widths = {h for h, *_ in shapes}, {w for _, w, _ in shapes}
         sides = (
@@ -157,14 +179,32 @@ class FolderColumn:
         )
         return sides if grey_only else (*sides, 3)
 
-    def _bad(self, rows):
-        """Say which files are no images."""
-        named = ", ".join(self.names[row] for row in rows[:_NAMED])
-        more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-        return BadRowsError(
-            f"{self.folder}: {len(rows)} files cannot be read as images: "
-            f"{named}{more}. Mend or remove them.",
-            rows=rows,
+    def _head(self, row):
+        """Height, width and whether it is grey of one image; text says what is bad."""
+        return self._opened(row, lambda image: (*image.size[::-1], is_grey(image)))
+
+    def _opened(self, row, read):
+        """What a function makes of one image; text where it cannot be read."""
+        pillow = require("PIL.Image", extra="report", by="FolderSource")
+        try:
+            with pillow.open(self.folder / self.names[row]) as image:
+                return _NO_RANGE if unknown_range(image) else read(image)
+        except pillow.DecompressionBombError:
+            return _TOO_LARGE
+        except (OSError, SyntaxError, ValueError):  # all three are Pillow's own, too
+            return _NO_IMAGE
+
+    def _refuse(self, images):
+        """Say which of these rows are text that says what is wrong, if any are."""
+        bad = {row: why for row, why in images.items() if isinstance(why, str)}
+        if not bad:
+            return
+        named = [f"{self.names[row]} ({why})" for row, why in bad.items()][:_NAMED]
+        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        raise BadRowsError(
+            f"{self.folder}: {len(bad)} files cannot be read as images: "
+            f"{', '.join(named)}{more}. Mend or remove them.",
+            rows=list(bad),
         )
 
     def __len__(self):
@@ -188,10 +228,7 @@ class FolderColumn:
         rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
         with ThreadPoolExecutor(_THREADS) as threads:
             images = list(threads.map(self._decode, rows.tolist()))
-        bad = [row for row, image in zip(rows.tolist(), images, strict=True)
-               if image is None]  # fmt: skip
-        if bad:
-            raise self._bad(bad)
+        self._refuse(dict(zip(rows.tolist(), images, strict=True)))
         if None not in self.row_shape:
             return np.stack(images) if images else np.empty((0, *self.row_shape), "u1")
         array = np.empty(len(images), dtype=object)
@@ -199,17 +236,14 @@ class FolderColumn:
         return array
 
     def _decode(self, row):
-        """One image as an array; None where it cannot be read."""
-        pillow = require("PIL.Image", extra="report", by="FolderSource")
-        try:
-            with pillow.open(self.folder / self.names[row]) as image:
-                grey = len(self.row_shape) == 2
-                image = image.convert("L" if grey else "RGB")
-        except OSError:
-            return None
+        """One image as an array; text where it cannot be read."""
+        return self._opened(row, self._pixels)
+
+    def _pixels(self, image):
+        """Pixels of an image that is open."""
+        image = as_bytes(image, grey=len(self.row_shape) == 2)
         if self.size and image.size != (self.size, self.size):
-            operations = require("PIL.ImageOps", extra="report", by="FolderSource")
-            image = operations.pad(image, (self.size, self.size))
+            image = fitted(image, self.size)
         return np.asarray(image)
 
     def __array__(self, dtype=None, copy=None):

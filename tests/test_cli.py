@@ -1,6 +1,9 @@
+import io
 import json
 import os
+import pickle
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,9 +16,11 @@ from PIL import Image
 
 from hubclean import HubLabelCleaner
 from hubclean._folder import FolderSource
+from hubclean._pixels import as_bytes, image_of
 from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
-from hubclean.cli._sources import check_table_format
+from hubclean.cli._sized import SizedColumn
+from hubclean.cli._sources import check_table_format, read_table
 from hubclean.exceptions import BadRowsError, DatasetError, MissingPackageError
 
 COLOURS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
@@ -136,6 +141,44 @@ def test_a_relabelled_image_does_not_replace_one_of_the_same_name(folder, tmp_pa
     assert {"blue/blue00.png", "blue/blue00-from-red.png"} <= set(names)
 
 
+def test_images_of_one_name_may_go_to_one_class(folder, tmp_path, capsys):
+    for name in ("blue", "red"):
+        shutil.copy(folder / name / f"{name}00.png", folder / name / "1.png")
+    source = FolderSource(folder)
+    rows = [source.names.index(f"{name}/1.png") for name in ("blue", "red")]
+    decisions = decisions_file(
+        tmp_path / "d.csv",
+        [[row, "relabel", "green", source.y[row]] for row in rows],
+        source.version,
+    )
+    assert run("apply", decisions, folder, "-o", tmp_path / "out") == 0
+    names = FolderSource(tmp_path / "out").names
+    assert len(names) == len(source)
+    assert {"green/1.png", "green/1-from-red.png"} <= set(names)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("place", [".", "..", "../squares"])
+def test_a_copy_is_never_put_among_the_images(
+    folder, tmp_path, capsys, monkeypatch, place
+):
+    """Nor advised to be, whatever the folder is called from where we are."""
+    monkeypatch.chdir(folder / "red" if place == ".." else folder)
+    report = tmp_path / "r.html"
+    assert run("find", place, *QUICK, "--report", report, "--json") == 0
+    *_, advised = shlex.split(json.loads(capsys.readouterr().out)["apply"])
+    assert "Labels of squares" in report.read_text()
+    source = FolderSource(folder)
+    decisions = decisions_file(
+        tmp_path / "d.csv", [[0, "prune", "", "blue"]], source.version
+    )
+    assert run("apply", decisions, place, "--output", "inside/of/it") == 2
+    assert f"outside {place}: " in (err := capsys.readouterr().err) and advised in err
+    assert run("apply", decisions, place, "--output", advised) == 0
+    assert len(FolderSource(folder)) == len(source)
+    assert len(FolderSource(tmp_path / "squares-reviewed")) == len(source) - 1
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
 def test_find_in_a_table_report_and_apply(table, tmp_path, capsys, suffix):
     frame = pd.read_csv(table)
@@ -169,8 +212,6 @@ def test_find_in_a_table_report_and_apply(table, tmp_path, capsys, suffix):
     corrected = tmp_path / f"corrected{suffix}"
     assert run("apply", decisions, path, *target, "-o", corrected) == 0
     capsys.readouterr()
-    from hubclean.cli._sources import read_table
-
     after = read_table(corrected)
     expected = frame.drop(index=9)
     expected.loc[4, "kind"] = "ham"
@@ -284,6 +325,37 @@ def test_what_is_wrong_is_said_on_one_line(table, capsys, arguments, message):
     assert message in err
 
 
+@pytest.mark.parametrize("option", ["--issues", "--report"])
+def test_a_place_that_cannot_be_written_is_refused_before_training(
+    table, tmp_path, capsys, monkeypatch, option
+):
+    def locked(path, *args):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(HubLabelCleaner, "fit", None)
+    too_long = tmp_path / f"{'x' * 250}.csv"
+    options = ["--target", "kind", *QUICK]
+    if option == "--issues":
+        assert run("find", table, *options, option, too_long) == 2
+        assert "a place that can be written" in capsys.readouterr().err
+    monkeypatch.setattr(Path, "open", locked)
+    suffix = ".csv" if option == "--issues" else ".json"
+    assert run("find", table, *options, option, tmp_path / f"o{suffix}") == 2
+    err = capsys.readouterr().err
+    assert f"{option} must name a place that can be written; " in err
+    assert f"o{suffix}: Permission denied." in err and err.count("\n") == 1
+
+
+def test_labels_without_a_name_are_refused_before_training(dataset, capsys):
+    import deeplake
+
+    hub = deeplake.open(str(dataset))
+    hub["labels"].metadata["class_names"] = ["blue", "green"]
+    hub.commit("one name less")
+    assert run("find", dataset, "--branch", "li") == 1
+    assert "must be 0 to 1; got 0 to 2. Name every class" in capsys.readouterr().err
+
+
 def test_the_data_are_never_written_over(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     before = table.read_bytes()
@@ -309,11 +381,43 @@ def test_lists_in_a_column_are_told(tmp_path, capsys):
     frame = pd.DataFrame({"kind": ["a", "b"] * 10, "vector": [[1.0, 2.0]] * 20})
     frame.to_parquet(tmp_path / "t.parquet")
     assert run("find", tmp_path / "t.parquet", "--target", "kind") == 1
-    assert "'vector' holds lists" in (err := capsys.readouterr().err)
+    assert "'vector' holds lists, arrays or records, in row 0" in (
+        err := capsys.readouterr().err
+    )
     assert err.count("\n") == 1
     frame[["kind"]].to_csv(tmp_path / "t.csv", index=False)
     assert run("find", tmp_path / "t.csv", "--target", "kind") == 1
     assert "a column besides the labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([{"a": 1}] * 20, "holds lists, arrays or records, in row 0"),
+        ([1.0, np.inf] * 10, "holds infinite numbers, in row 1 for example"),
+    ],
+)
+def test_cells_that_no_model_can_learn_from(tmp_path, capsys, column, message):
+    frame = pd.DataFrame({"kind": ["a", "b"] * 10, "x": column})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert run("find", tmp_path / "t.parquet", "--target", "kind", *QUICK) == 1
+    assert message in (err := capsys.readouterr().err) and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.to_timedelta([1, None] * 20, "s"),
+        pd.array(["u", None] * 20, dtype="string"),
+        pd.to_datetime(["2020-01-01", None] * 20),
+    ],
+)
+def test_columns_that_parquet_may_hold(tmp_path, capsys, column):
+    kinds = np.array(["a", "b"] * 20)
+    frame = pd.DataFrame({"kind": kinds, "x": column, "y": 9.0 * (kinds == "a")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert run("find", tmp_path / "t.parquet", "--target", "kind", *QUICK) == 0
+    assert "0 label issues" in capsys.readouterr().out
 
 
 def test_data_that_cannot_be_used_exits_with_one(tmp_path, table, capsys):
@@ -350,6 +454,32 @@ def test_ctrl_c_says_how_to_go_on(table, capsys, monkeypatch, cache):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert ("same command again to go on" if cache else "with --cache DIR") in err
+
+
+def test_ctrl_c_says_what_was_written(dataset, tmp_path, capsys, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hubclean.cli._find.write_data_report", stop)
+    issues, report = tmp_path / "i.csv", tmp_path / "r.html"
+    options = [*QUICK, "--framework", "sklearn", "--branch", "li"]
+    options += ["--issues", issues, "--report", report]
+    assert run("find", dataset, *options) == 130
+    err = capsys.readouterr().err
+    written = f"written: the branch 'li', {issues}; not finished: {report}."
+    assert err.startswith(f"hubclean: Stopped; {written}")
+    assert "Run the same command with --overwrite" in err
+
+    monkeypatch.setattr("hubclean.cli._apply.read_decisions", stop)
+    decisions = decisions_file(tmp_path / "d.csv", [[0, "keep", "", ""]], "")
+    assert run("apply", decisions, dataset) == 130
+    assert "nothing was written. Run the same command" in (
+        err := capsys.readouterr().err
+    )
+    assert "--cache" not in err
+    monkeypatch.setattr("hubclean._demo.run_demo", stop)
+    assert run("demo") == 130
+    assert "nothing was written" not in capsys.readouterr().err
 
 
 def test_a_stopped_run_goes_on_from_the_cache(table, tmp_path, capsys, monkeypatch):
@@ -450,6 +580,27 @@ def test_as_a_process_results_go_to_stdout_and_progress_to_stderr(table):
     assert "%" in done.stderr
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_may_be_closed(table, monkeypatch, capsys, stream):
+    monkeypatch.setattr(sys, stream, None)
+    assert run("find", table, "--target", "kind", *QUICK[:-1]) == 0
+    getattr(sys, stream).close()
+    out, err = capsys.readouterr()
+    assert ("label issues" in out) is (stream == "stderr")
+    assert ("it/s" in err or "%" in err) is (stream == "stdout")
+
+
+def test_a_terminal_without_utf_8(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"x": np.repeat([0.0, 9.0], 20), "kind": "caf\xe9"})
+    frame.loc[20:, "kind"] = "th\xe9"
+    frame.loc[3, "kind"] = "th\xe9"
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert run("find", tmp_path / "t.csv", "--target", "kind", *QUICK) == 0
+    assert b"th\\xe9" in shown.getvalue()
+
+
 def test_version_and_help(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("hubclean 0.")
@@ -462,6 +613,127 @@ def test_demo_runs_the_demo(monkeypatch, tmp_path):
     monkeypatch.setattr("hubclean._demo.run_demo", seen.append)
     assert run("demo", "--output", tmp_path / "d") == 0
     assert seen == [str(tmp_path / "d")]
+
+
+@pytest.mark.parametrize("theirs", ["digits/zero/only_copy.txt", "worst_images.png"])
+def test_demo_deletes_nothing_that_it_did_not_write(tmp_path, capsys, theirs):
+    pytest.importorskip("deeplake")
+    pytest.importorskip("skorch")
+    (tmp_path / theirs).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / theirs).write_text("precious")
+    assert run("demo", "--output", tmp_path) == 1
+    err = capsys.readouterr().err
+    assert "there is something else already" in err and err.count("\n") == 1
+    assert (tmp_path / theirs).read_text() == "precious"
+
+
+def test_demo_replaces_what_it_wrote_itself(tmp_path, monkeypatch):
+    pytest.importorskip("deeplake")
+    pytest.importorskip("skorch")
+    from hubclean import _demo, datasets
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_demo, "_plant_errors", stop)
+    monkeypatch.setattr(datasets, "write_digits", write_digits := SpyOnDigits())
+    for _ in range(2):
+        assert run("demo", "--output", tmp_path) == 130
+    assert write_digits.found == [False, False]
+
+
+class SpyOnDigits:
+    """Stands for `write_digits`, and tells whether something was there."""
+
+    def __init__(self):
+        self.found = []
+
+    def __call__(self, path):
+        self.found.append(path.exists())
+        path.mkdir(parents=True)
+        return str(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_names_that_are_no_text(folder, tmp_path, capsys):
+    name = os.fsdecode(b"\xff\xfe.png")
+    os.replace(folder / "blue/blue00.png", folder / "blue" / name)
+    issues = tmp_path / "i.csv"
+    assert run("find", folder, *QUICK, "--issues", issues) == 0
+    assert "blue/\\udcff\\udcfe.png" in set(pd.read_csv(issues)["name"])
+    capsys.readouterr()
+    os.replace(folder / "red", folder / os.fsdecode(b"\xff"))
+    assert run("find", folder, *QUICK, "--issues", issues) == 1
+    assert "must be text in UTF-8; got \\udcff." in capsys.readouterr().err
+
+
+def test_images_of_a_hub_dataset_may_differ_in_size(dataset, capsys):
+    import deeplake
+
+    hub = deeplake.open(str(dataset))
+    pixels = [np.full((9 + i % 2, 9, 3), i, np.uint8) for i in range(6)]
+    hub.append({"images": pixels, "labels": np.arange(6, dtype=np.uint8) % 3})
+    hub.commit("other sizes")
+    assert run("find", dataset, *QUICK, "--framework", "sklearn", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["n_rows"] == 42
+    assert "The images differ: they are fitted into 96 x 96 pixels." in err
+    options = ["--framework", "sklearn", "--size", "8", "--json"]
+    assert run("find", dataset, *QUICK, *options) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_column_of_one_size(folder):
+    Image.new("L", (5, 20), 255).save(folder / "red/tall.png")
+    X = FolderSource(folder).X
+    row = FolderSource(folder).names.index("red/tall.png")
+    sized = SizedColumn(X, 16)
+    assert is_lazy(sized) and sized.shape == (37, 16, 16, 3) and sized.ndim == 4
+    expected = FolderSource(folder, size=16).X.read()
+    np.testing.assert_array_equal(np.asarray(sized), expected)
+    np.testing.assert_array_equal(sized[np.array([row, 0])].read([0])[0], sized[row])
+    assert sized.read(np.array([], int)).shape == (0, 16, 16, 3)
+    again = pickle.loads(pickle.dumps(sized[3:5]))
+    np.testing.assert_array_equal(again.row_ids, [3, 4])
+    assert again.identity != X.identity and again.dtype == np.uint8
+    with pytest.raises(DatasetError, match=r"differ in size.*--size 96"):
+        SizedColumn(X, None).read()
+    assert SizedColumn(X, None)[:4].read().shape == (4, 9, 9, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,)])
+def test_images_of_arrays(dtype, channels):
+    white = 1 if dtype is bool else np.iinfo(dtype).max
+    pixels = np.full((2, 3, *channels), white, dtype)
+    image = as_bytes(image_of(pixels), grey=True)
+    assert image.size == (3, 2) and image.getextrema() == (255, 255)
+    with pytest.raises(DatasetError, match=r"got float32 of shape \(2, 3"):
+        image_of(pixels.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["find", "FOLDER", "--target", "x"], "--target is for tables; FOLDER is"),
+        (["find", "FOLDER", "--images", "x"], "--images is for Hub datasets"),
+        (["find", "TABLE", "--target", "kind", "--labels", "x"], "for Hub datasets"),
+        (["find", "TABLE", "--target", "kind", "--size", "9"], "--size is for images"),
+        (["find", "HUB", "--target", "x"], "--target is for tables"),
+        (["report", "FOLDER", "--target", "x"], "--target is for tables"),
+        (["apply", "D", "FOLDER", "--target", "x", "-o", "o"], "for tables"),
+        (["apply", "D", "TABLE", "--branch", "x", "-o", "o.csv"], "for Hub datasets"),
+        (["apply", "D", "FOLDER", "--labels", "x", "-o", "o"], "for Hub datasets"),
+        (["apply", "D", "HUB", "-o", "o"], "--output is for a folder or a table"),
+    ],
+)
+def test_options_for_other_data_are_refused(
+    dataset, folder, table, tmp_path, capsys, arguments, message
+):
+    decisions = decisions_file(tmp_path / "d.csv", [[0, "keep", "", ""]], "")
+    places = {"HUB": dataset, "FOLDER": folder, "TABLE": table, "D": decisions}
+    assert run(*(places.get(a, a) for a in arguments)) == 2
+    assert message.replace("FOLDER", str(folder)) in capsys.readouterr().err
 
 
 class TestFolder:
@@ -499,6 +771,48 @@ class TestFolder:
             Image.new("L", (4, 3)).save(tmp_path / name / "x.png")
         assert FolderSource(tmp_path).X.read().shape == (2, 3, 4)
 
+    def test_pixels_of_sixteen_bits_are_scaled(self, tmp_path):
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            pixels = np.array([[0, 12850], [32896, 65535]], dtype=np.uint16)
+            Image.fromarray(pixels).save(tmp_path / name / "x.png")
+        X = FolderSource(tmp_path).X
+        assert X.shape == (2, 2, 2)
+        np.testing.assert_array_equal(X.read([0])[0], [[0, 50], [128, 255]])
+        Image.fromarray(pixels.astype(">u2")).save(tmp_path / "a" / "x.tif")
+        Image.new("RGB", (2, 2)).save(tmp_path / "b" / "x.tif")
+        again = FolderSource(tmp_path).X.read([0, 1])
+        assert (again[0] == again[1]).all() and again[0, 1, 0].tolist() == [128] * 3
+
+    @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+    def test_what_is_transparent_is_white(self, tmp_path, mode):
+        """The drawing is black on nothing, which is black as well."""
+        drawing = Image.new("L", (2, 1), 0).convert(mode)
+        if mode == "P":
+            drawing.putdata([0, 1])
+            drawing.putpalette([0] * 6)
+        else:
+            drawing.putalpha(Image.fromarray(np.array([[0, 255]], np.uint8)))
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            clear = {"transparency": 0} if mode == "P" else {}
+            drawing.save(tmp_path / name / "x.png", **clear)
+        read = FolderSource(tmp_path).X.read([0])[0].reshape(2, -1)
+        assert (read[0] == 255).all() and (read[1] == 0).all()
+
+    @pytest.mark.parametrize("kind", [np.float32, np.int32])
+    def test_pixels_of_no_known_range_are_refused(self, folder, kind):
+        Image.fromarray(np.ones((9, 9), kind)).save(folder / "red/depth.tiff")
+        with pytest.raises(BadRowsError, match=r"red/depth\.tiff \(pixels of no "):
+            FolderSource(folder)
+
+    def test_images_that_are_too_large_are_named(self, folder, monkeypatch):
+        source = FolderSource(folder)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+        for call in (lambda: FolderSource(folder), source.X.read):
+            with pytest.raises(BadRowsError, match="more pixels than Pillow opens"):
+                call()
+
     def test_files_that_are_no_images_are_named(self, folder):
         (folder / "red/broken.png").write_bytes(b"no image")
         with pytest.raises(BadRowsError, match=r"red/broken\.png") as caught:
@@ -517,6 +831,18 @@ class TestFolder:
         assert FolderSource(folder).version == before
         os.replace(folder / "red/red00.png", folder / "blue/red00.png")
         assert FolderSource(folder).version != before
+
+    def test_a_class_that_may_not_be_read_is_not_left_out(self, folder, monkeypatch):
+        list_folder = os.scandir
+
+        def locked(path):
+            if Path(path) == folder / "red":
+                raise PermissionError(13, "Permission denied", str(path))
+            return list_folder(path)
+
+        monkeypatch.setattr(os, "scandir", locked)
+        with pytest.raises(DatasetError, match="red: Permission denied. Allow"):
+            FolderSource(folder)
 
     def test_a_folder_without_classes_is_refused(self, tmp_path):
         with pytest.raises(DatasetError, match="one folder for each class"):
@@ -568,6 +894,7 @@ def test_apply_keeps_the_index_of_a_parquet_file(tmp_path, capsys):
         ("x,kind\n1,a\n2,NA\n3,b\n", "1 have none, the first is row 1.* texts NA"),
         ("x,kind\n1,a,9\n2,b,9\n", "more fields than the header"),
         ("x,kind\n1,a\n2,b,9\n", "cannot be read as a table"),
+        ("x,kind\n", "expected rows below the header; got none"),
     ],
 )
 def test_tables_that_would_be_misread(tmp_path, capsys, text, message):
@@ -607,6 +934,19 @@ def test_a_column_that_is_not_learned_from(table, tmp_path, capsys):
     assert "got 'nothing'" in capsys.readouterr().err
     assert run("find", tmp_path, "--drop", "id") == 2
     assert "--drop is for tables" in capsys.readouterr().err
+
+
+def test_a_column_of_a_large_file_has_one_type(tmp_path):
+    """Not that of the part which is read first."""
+    path = tmp_path / "large.csv"
+    path.write_text("kind\n" + "0\n1\n" * 300_000 + "x\n")
+    assert set(read_table(path)["kind"]) == {"0", "1", "x"}
+
+
+def test_images_without_classes_are_told(folder, capsys):
+    assert run("find", folder / "red") == 1
+    err = capsys.readouterr().err
+    assert "got images in the folder itself, " in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("evidence", ["leave_one_out", "cv,leave_one_out"])

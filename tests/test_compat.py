@@ -43,3 +43,18 @@ def test_other_systems_do_not_refuse(monkeypatch):
     monkeypatch.setitem(sys.modules, "deeplake", object())
     assert _compat.require("deeplake", extra="hub", by="t") is sys.modules["deeplake"]
     assert not _compat._deeplake_would_abort()
+
+
+@pytest.mark.parametrize("name", ["stopped_package", "stopped_package.inside"])
+def test_a_stop_while_a_package_is_imported_is_no_missing_package(
+    tmp_path, monkeypatch, name
+):
+    """Compiled packages make an ImportError of Ctrl-C, as pybind11 does."""
+    (tmp_path / "stopped_package.py").write_text(
+        "try:\n    raise KeyboardInterrupt\n"
+        "except KeyboardInterrupt as exc:\n"
+        "    raise ImportError('initialization failed') from exc\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        _compat.require(name, extra="hub", by="t")

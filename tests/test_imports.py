@@ -34,6 +34,7 @@ CORE = {
     "_fold_cache": 4,
     "_folds": 4,
     "_folder": 3,
+    "_pixels": 2,
     "_notebook": 1,
     "_out_of_sample": 5,
     "_label_issues": 6,

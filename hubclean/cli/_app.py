@@ -13,7 +13,12 @@ typer = require("typer", extra="cli", by="The command hubclean")
 require("rich", extra="cli", by="The command hubclean")
 
 from hubclean.cli._apply import apply  # noqa: E402
-from hubclean.cli._console import fail, plain  # noqa: E402
+from hubclean.cli._console import (  # noqa: E402
+    fail,
+    forget_written,
+    plain,
+    told_written,
+)
 from hubclean.cli._find import find  # noqa: E402
 from hubclean.cli._report import demo, report  # noqa: E402
 
@@ -75,6 +80,8 @@ def main(arguments=None):
         issues than ``--fail-over`` allows, 130 stopped with Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    forget_written()
+    _ready_streams()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -101,6 +108,16 @@ def main(arguments=None):
         return fail(str(exc), code=1)
 
 
+def _ready_streams():
+    """Let stdout and stderr take every text: closed ones, and those without UTF-8."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as by ``>&-``
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _hint(exc):
     """Where the right options stand."""
     context = getattr(exc, "ctx", None)
@@ -109,15 +126,23 @@ def _hint(exc):
 
 
 def _stopped(arguments):
-    """How to go on after Ctrl-C."""
+    """What was written until Ctrl-C, and how to go on."""
+    if "demo" in arguments[:1]:
+        return "Stopped. Run the same command to start again."
+    find = "find" in arguments[:1]
+    told = told_written()
+    again = " with --overwrite" if "the branch" in told and find else ""
+    begun = f"Stopped; {told or 'nothing was written'}."
     if any(argument.partition("=")[0] == "--cache" for argument in arguments):
         return (
-            "Stopped; nothing was written. Finished folds are in the cache: run the "
-            "same command again to go on from there."
+            f"{begun} Finished folds are in the cache: run the same command again"
+            f"{again} to go on from there."
         )
+    if not find:
+        return f"{begun} Run the same command to start again."
     return (
-        "Stopped; nothing was written. Run the same command to start again; with "
-        "--cache DIR the finished folds are kept, and a second run goes on from there."
+        f"{begun} Run the same command{again} to start again; with --cache DIR the "
+        "finished folds are kept, and a second run goes on from there."
     )
 
 

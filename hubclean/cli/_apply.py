@@ -1,10 +1,11 @@
 """``hubclean apply``: put the decisions of a review into the data."""
 
+import itertools
 import os
 import shutil
 import tempfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -12,19 +13,24 @@ import pandas as pd
 from hubclean._compat import require
 from hubclean._decisions import apply_decisions_to_arrays, read_decisions
 from hubclean._folder import FolderSource
-from hubclean.cli._console import print_json, print_summary
+from hubclean.cli._console import print_json, print_summary, writing
 from hubclean.cli._sources import (
+    check_options,
+    check_output,
     check_table_name,
     is_parquet,
     kind_of_dataset,
     labels_of_table,
     read_table,
     read_text_table,
+    reviewed_folder,
     write_table,
 )
 from hubclean.exceptions import DatasetChangedError, DatasetError
 
 typer = require("typer", extra="cli", by="The command hubclean")
+
+_BRANCH = "reviewed"
 
 
 def apply(
@@ -39,7 +45,9 @@ def apply(
         ..., metavar="DATASET", help="The dataset that was judged."
     ),
     branch: str = typer.Option(
-        "reviewed", help="New branch of a Hub dataset for the corrected data."
+        None,
+        show_default=_BRANCH,
+        help="New branch of a Hub dataset for the corrected data.",
     ),
     output: Path = typer.Option(
         None,
@@ -62,27 +70,24 @@ def apply(
     hubclean apply decisions.csv customers.csv --target churned -o corrected.csv
     """
     kind = kind_of_dataset(dataset)
+    check_options(dataset, kind, branch=branch, labels=labels, target=target)
+    _check_copy(output, kind, dataset, decisions)
     checked = read_decisions(decisions)
     result = {"dataset": dataset, **checked.counts()}
     if kind == "hub":
         hub = require("hubclean.hub", extra="hub", by="hubclean apply")
-        result["branch"] = branch
-        result["commit"] = hub.apply_decisions(dataset, checked, branch, labels=labels)
+        result["branch"] = branch = branch or _BRANCH
+        with writing(f"the branch {branch!r}"):
+            result["commit"] = hub.apply_decisions(
+                dataset, checked, branch, labels=labels
+            )
     else:
-        if output is None:
-            raise typer.BadParameter(
-                "--output is needed for a folder or a table: it stays as it is, and "
-                "the corrected copy is written there."
-            )
-        if output.exists():
-            raise typer.BadParameter(
-                f"--output must be new; {output} is there already."
-            )
-        if kind == "folder":
-            _apply_to_folder(checked, Path(dataset), output)
-        else:
-            _apply_to_table(checked, Path(dataset), target, output)
         result["output"] = str(output)
+        with writing(str(output)):
+            if kind == "folder":
+                _apply_to_folder(checked, Path(dataset), output)
+            else:
+                _apply_to_table(checked, Path(dataset), target, output)
     if json:
         print_json(result)
     else:
@@ -90,9 +95,33 @@ def apply(
         print_summary("Decisions applied", facts)
 
 
+def _check_copy(output, kind, dataset, decisions):
+    """Refuse a place where a corrected copy cannot be, or must not be."""
+    if kind == "hub":
+        if output is not None:
+            raise typer.BadParameter(
+                "--output is for a folder or a table; a Hub dataset gets a --branch."
+            )
+        return
+    if output is None:
+        raise typer.BadParameter(
+            "--output is needed for a folder or a table: it stays as it is, and the "
+            "corrected copy is written there."
+        )
+    if output.exists():
+        raise typer.BadParameter(f"--output must be new; {output} is there already.")
+    if kind == "folder" and output.resolve().is_relative_to(Path(dataset).resolve()):
+        raise typer.BadParameter(
+            f"--output must lie outside {dataset}: the copy would be a class of it. "
+            f"Choose another place, {reviewed_folder(dataset)} for example."
+        )
+    if kind == "table":
+        check_table_name(output, "--output")
+    check_output(output, "--output", [dataset, decisions])
+
+
 def _apply_to_table(decisions, path, target, output):
     """Write the corrected table; what was not decided about stays as it is written."""
-    check_table_name(output, "--output")
     frame = read_table(path)
     labels = labels_of_table(frame, target, path).to_numpy()
     kept, corrected = apply_decisions_to_arrays(
@@ -133,19 +162,46 @@ def _apply_to_folder(decisions, folder, output):
     rows, corrected = apply_decisions_to_arrays(
         np.arange(len(source)), source.y, replace(decisions, dataset_version=None)
     )
-    known = set(source.names)
+    places = _places(source.names, rows.tolist(), corrected.tolist())
     unfinished = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
-        for row, label in zip(rows.tolist(), corrected.tolist(), strict=True):
-            given, _, name = source.names[row].partition("/")
-            copy = unfinished / label / name
-            if label != given and f"{label}/{name}" in known:
-                copy = copy.with_name(f"{copy.stem}-from-{given}{copy.suffix}")
+        for row, place in zip(rows.tolist(), places, strict=True):
+            copy = unfinished / place
             copy.parent.mkdir(parents=True, exist_ok=True)
-            if copy.exists():
-                raise DatasetError(f"{output}: two images would be {copy.name!r}.")
             shutil.copy2(folder / source.names[row], copy)
         os.chmod(unfinished, 0o755)
         unfinished.rename(output)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _places(names, rows, labels):
+    """Where each image of these rows goes: none on another one's place."""
+    taken = set(names)
+    places = []
+    for row, label in zip(rows, labels, strict=True):
+        given, _, name = names[row].partition("/")
+        place = names[row] if label == given else _free(label, name, given, taken)
+        taken.add(place)
+        places.append(place)
+    return places
+
+
+def _free(label, name, given, taken):
+    """Name of an image in another class that no image has.
+
+    Examples
+    --------
+    >>> _free("cat", "1.png", "dog", {"dog/1.png"})
+    'cat/1.png'
+    >>> _free("cat", "1.png", "dog", {"cat/1.png", "cat/1-from-dog.png"})
+    'cat/1-from-dog-2.png'
+    """
+    place = PurePosixPath(label, name)
+    endings = ["", f"-from-{given}"]
+    for number in itertools.count(2):
+        for ending in endings:
+            free = str(place.with_name(f"{place.stem}{ending}{place.suffix}"))
+            if free not in taken:
+                return free
+        endings = [f"-from-{given}-{number}"]

@@ -1,11 +1,14 @@
 """What is written to the terminal: text that stays text."""
 
+import contextlib
 import json
 import sys
 
 from hubclean._compat import require
 
 _MOST_LINES = 10
+#: What this command writes, and whether it is finished.
+_written: dict[str, bool] = {}
 
 
 def plain(text):
@@ -24,6 +27,38 @@ def fail(message, *, code):
     """Say on one line of stderr what is wrong, and give the exit code."""
     print(f"hubclean: {plain(message)}", file=sys.stderr)
     return code
+
+
+@contextlib.contextmanager
+def writing(what):
+    """Remember what is written, for the case that the command is stopped.
+
+    Examples
+    --------
+    >>> forget_written()
+    >>> with writing("a.csv"):
+    ...     told_written()
+    'not finished: a.csv'
+    >>> told_written()
+    'written: a.csv'
+    """
+    _written[what] = False
+    yield
+    _written[what] = True
+
+
+def forget_written():
+    """Nothing is written yet."""
+    _written.clear()
+
+
+def told_written():
+    """What is written and what is not finished, in words; none where there is none."""
+    parts = []
+    for word, state in (("written", True), ("not finished", False)):
+        names = [what for what, finished in _written.items() if finished is state]
+        parts += [f"{word}: {', '.join(names)}"] if names else []
+    return "; ".join(parts)
 
 
 def say(message):

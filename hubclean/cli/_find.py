@@ -10,12 +10,15 @@ import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
 from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
-from hubclean.cli._console import count, print_json, print_summary
+from hubclean.cli._console import count, print_json, print_summary, writing
 from hubclean.cli._models import made_ready, make_estimator
 from hubclean.cli._sources import (
+    bring_to_size,
     check_output,
     check_table_name,
+    name_of_dataset,
     open_data,
+    reviewed_folder,
     write_table,
 )
 from hubclean.evidence import KINDS
@@ -91,8 +94,8 @@ def find(
     size: int = typer.Option(
         None,
         min=8,
-        help="Pixels high and wide to which images of a folder are brought; theirs "
-        "where all are alike, else 96. Small ones train faster.",
+        help="Pixels high and wide to which images are brought; theirs where all are "
+        "alike, else 96. Small ones train faster.",
         rich_help_panel=_DATA,
     ),
     folds: int = typer.Option(
@@ -171,10 +174,9 @@ def find(
     ),
 ):
     """Find the labels of DATASET that look wrong."""
-    data = open_data(
-        dataset, images=images, labels=labels, target=target, size=size, dropped=drop
-    )
+    data = open_data(dataset, images=images, labels=labels, target=target, dropped=drop)
     _check_outputs(dataset, data, branch, overwrite, report, issues)
+    data = bring_to_size(data, size)
     X, estimator = (
         data.X,
         make_estimator(
@@ -309,22 +311,25 @@ def _write(result, data, cleaner, branch, overwrite, report, issues, max_suspect
             "parameters": {"model": result["model"], **result["parameters"]},
         }
         result["branch"] = branch
-        result["commit"] = hub.create_tensors(
-            data.source, table, branch=branch, overwrite=overwrite, verbose=False
-        )
+        with writing(f"the branch {branch!r}"):
+            result["commit"] = hub.create_tensors(
+                data.source, table, branch=branch, overwrite=overwrite, verbose=False
+            )
     if issues is not None:
-        write_table(issues_table(data, table), issues)
+        with writing(str(issues)):
+            write_table(issues_table(data, table), issues)
         result["issues"] = str(issues)
     if report is not None:
-        write_data_report(
-            report,
-            data,
-            table,
-            title=f"Labels of {Path(result['dataset']).name}",
-            provenance={"model": result["model"], **result["parameters"]},
-            threshold=cleaner.threshold,
-            max_suspects=max_suspects,
-        )
+        with writing(str(report)):
+            write_data_report(
+                report,
+                data,
+                table,
+                title=f"Labels of {name_of_dataset(result['dataset'])}",
+                provenance={"model": result["model"], **result["parameters"]},
+                threshold=cleaner.threshold,
+                max_suspects=max_suspects,
+            )
         result["report"] = str(report)
 
 
@@ -411,7 +416,7 @@ def _apply_arguments(dataset, data, target, labels):
     more = {
         "hub": ["--branch", "reviewed"]
         + (["--labels", labels] if labels != "labels" else []),
-        "folder": ["--output", f"{path.name}-reviewed"],
+        "folder": ["--output", reviewed_folder(dataset)],
         "table": ["--target", target, "--output", f"{path.stem}-reviewed{path.suffix}"],
     }
     return shlex.join([dataset, *more[data.kind]])

@@ -6,6 +6,7 @@ import os
 import sys
 
 import numpy as np
+import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -157,23 +158,24 @@ def _ready(X, kind):
 
 
 def flat_pixels(X):
-    """Images as rows of numbers from 0 to 1."""
-    pixels = np.asarray(X, dtype=np.float32)
-    return pixels.reshape(len(pixels), -1) / 255
+    """Images as rows of numbers from 0 to 1.
+
+    Examples
+    --------
+    >>> flat_pixels(np.array([[[0, 65535]]], dtype=np.uint16))
+    array([[0., 1.]], dtype=float32)
+    """
+    pixels = np.asarray(X)
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 255
+    return pixels.astype(np.float32).reshape(len(pixels), -1) / np.float32(white)
 
 
 def _columns_ready(X):
     """Numbers scaled, categories one-hot, text by its words."""
-    for column in [name for name in X.columns if X[name].dtype.kind == "O"]:
-        nested = np.array([np.ndim(cell) > 0 for cell in X[column]])
-        if nested.any():
-            raise DatasetError(
-                f"The column {column!r} holds lists or arrays, in row "
-                f"{nested.argmax()} for example; numbers, categories or text are "
-                "needed. Make a column of every number, or leave it out with --drop."
-            )
-    numeric = X.select_dtypes(["number", "bool"]).columns.tolist()
-    rest = [column for column in X.columns if column not in numeric]
+    _refuse_columns(X)
+    durations = X.select_dtypes("timedelta").columns.tolist()
+    numeric = X.select_dtypes(["number", "bool"], "timedelta").columns.tolist()
+    rest = [c for c in X.columns if c not in durations + numeric]
     text = [column for column in rest if _is_text(X[column])]
     categories = [column for column in rest if column not in text]
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
@@ -183,9 +185,63 @@ def _columns_ready(X):
     words = make_pipeline(
         FunctionTransformer(as_words), TfidfVectorizer(max_features=300), _dense()
     )
-    parts = [("numbers", numbers, numeric), ("categories", encoder, categories)]
+    parts = [
+        ("numbers", numbers, numeric),
+        ("durations", _first(as_seconds, numbers), durations),
+        ("categories", _first(as_categories, encoder), categories),
+    ]
     parts += [(f"text of {column}", words, column) for column in text]
     return ColumnTransformer([part for part in parts if len(part[2])])
+
+
+def _refuse_columns(X):
+    """Refuse what is no finite number, category or text."""
+    for column in X.columns:
+        if X[column].dtype.kind == "O":
+            bad = [np.ndim(c) > 0 or isinstance(c, (dict, set)) for c in X[column]]
+            what = "lists, arrays or records"
+            mend = "Make a column of every number"
+        elif X[column].dtype.kind == "f":
+            bad = np.isinf(X[column].to_numpy(dtype=np.float64, na_value=np.nan))
+            what, mend = "infinite numbers", "Write them as missing"
+        else:
+            continue
+        if np.any(bad):
+            raise DatasetError(
+                f"The column {column!r} holds {what}, in row {np.argmax(bad)} for "
+                "example; finite numbers, categories or text are needed. "
+                f"{mend}, or leave it out with --drop."
+            )
+
+
+def _first(function, step):
+    """A step for what a function makes of the columns."""
+    return make_pipeline(FunctionTransformer(function), step)
+
+
+def as_seconds(X):
+    """Columns of durations as numbers."""
+    return X.apply(lambda column: column.dt.total_seconds())
+
+
+def as_categories(X):
+    """Columns of anything as text, with None for what is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> as_categories(pd.DataFrame({"a": [1, "b", pd.NA]}))["a"].tolist()
+    ['1', 'b', None]
+    """
+    columns = {name: _as_category(X[name]) for name in X.columns}
+    return pd.DataFrame(columns, index=X.index, dtype=object)
+
+
+def _as_category(column):
+    """One column as an array of text and None."""
+    cells = np.array([str(cell) for cell in column], dtype=object)
+    cells[column.isna().to_numpy()] = None
+    return cells
 
 
 def _dense():

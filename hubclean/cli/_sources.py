@@ -1,7 +1,8 @@
 """What DATASET may be: a Hub dataset, a folder of images, or a table in a file."""
 
+import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,25 @@ import numpy as np
 import pandas as pd
 
 from hubclean._compat import require
-from hubclean._folder import FolderSource, class_folders
+from hubclean._folder import SUFFIXES, FolderSource, class_folders
 from hubclean._labels_version import labels_version
 from hubclean.cli._console import say
+from hubclean.cli._sized import SizedColumn, some_shapes
 from hubclean.exceptions import DatasetError
+from hubclean.plotting._content import kind_of
 
 _PARQUET = (".parquet", ".pq")
 _TABLES = {".csv": ",", ".tsv": "\t", **dict.fromkeys(_PARQUET)}
-_SIDE = 96  # pixels of an image where those of a folder differ in size
+_SIDE = 96  # pixels of an image where those of a dataset differ in size
+#: What an option is for, and its value where it is not given.
+_ONLY_FOR = {
+    "--target": ("table", None),
+    "--drop": ("table", ()),
+    "--images": ("hub", "images"),
+    "--labels": ("hub", "labels"),
+    "--branch": ("hub", None),
+}
+_KINDS = {"table": "tables", "hub": "Hub datasets", "folder": "folders of images"}
 
 
 @dataclass
@@ -68,6 +80,8 @@ def kind_of_dataset(dataset):
     ------
     FileNotFoundError
         If there is nothing at a local path.
+    DatasetError
+        If it is a file that is no table, or a folder of images without classes.
     """
     if "://" in dataset:
         return "hub"
@@ -81,10 +95,40 @@ def kind_of_dataset(dataset):
             f"{dataset}: expected a Hub dataset, a folder of images sorted by class, "
             "or a file that ends in .csv, .tsv or .parquet."
         )
-    return "folder" if class_folders(path) else "hub"
+    if class_folders(path):
+        return "folder"
+    image = next((p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), None)
+    if image is not None:
+        raise DatasetError(
+            f"{dataset}: expected one folder for each class, with images inside; got "
+            f"images in the folder itself, {image.name} for example. Sort them into "
+            "folders that are named like their classes."
+        )
+    return "hub"
 
 
-def open_data(dataset, *, images, labels, target, branch=None, size=None, dropped=()):
+def check_options(dataset, kind, **options):
+    """Refuse options that say nothing about this kind of dataset.
+
+    Parameters
+    ----------
+    dataset : str
+        Path or URL.
+    kind : {"hub", "folder", "table"}
+    **options : object
+        Value of each option.
+    """
+    for name, value in options.items():
+        needed, default = _ONLY_FOR[f"--{name}"]
+        given = tuple(value) if isinstance(value, (list, tuple)) else value
+        if kind != needed and given != default:
+            typer = require("typer", extra="cli", by="The command hubclean")
+            raise typer.BadParameter(
+                f"--{name} is for {_KINDS[needed]}; {dataset} is none."
+            )
+
+
+def open_data(dataset, *, images, labels, target, branch=None, dropped=()):
     """Open DATASET for finding and for reporting.
 
     Parameters
@@ -97,8 +141,6 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None, droppe
         Column with the labels of a table.
     branch : str, default=None
         Branch of a Hub dataset.
-    size : int, default=None
-        Pixels high and wide of an image of a folder.
     dropped : sequence of str, default=()
         Columns of a table that are shown, but not learned from.
 
@@ -107,31 +149,128 @@ def open_data(dataset, *, images, labels, target, branch=None, size=None, droppe
     data : Data
     """
     kind = kind_of_dataset(dataset)
-    if dropped and kind != "table":
-        typer = require("typer", extra="cli", by="The command hubclean")
-        raise typer.BadParameter(f"--drop is for tables; {dataset} is none.")
+    check_options(
+        dataset, kind, target=target, drop=dropped, images=images, labels=labels
+    )
     if kind == "table":
         return _open_table(Path(dataset), target, dropped)
     if kind == "folder":
-        return _open_folder(dataset, size)
+        return _open_folder(dataset)
     hub = require("hubclean.hub", extra="hub", by="hubclean find")
     source = hub.open(dataset, images, labels, branch=branch)
     given = np.asarray(source.y)
+    _check_codes(dataset, labels, given, source.class_names)
     return Data("hub", source.X, given, source.X, None, source.class_names,
                 source.version, source)  # fmt: skip
 
 
-def _open_folder(dataset, size):
-    """Images of one size for the estimator, as they are for the report."""
+def _check_codes(dataset, name, labels, class_names):
+    """Refuse labels that are the number of no class: no result could name them."""
+    if class_names is None or labels.dtype.kind not in "iu" or not len(labels):
+        return
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise DatasetError(
+            f"{dataset}: the tensor {name!r} names {len(class_names)} classes, so its "
+            f"labels must be 0 to {len(class_names) - 1}; got {labels.min()} to "
+            f"{labels.max()}. Name every class, or mend the labels."
+        )
+
+
+def bring_to_size(data, size):
+    """Images of one size for the estimator; for the report they stay as they are.
+
+    Parameters
+    ----------
+    data : Data
+        What was opened.
+    size : int or None
+        Pixels high and wide. None leaves images as they are, where they are alike.
+
+    Returns
+    -------
+    data : Data
+        With another X, where that is needed.
+    """
+    if kind_of(data.X) != "image":
+        if size is not None:
+            typer = require("typer", extra="cli", by="The command hubclean")
+            raise typer.BadParameter("--size is for images; these rows are none.")
+        return data
+    if data.kind == "hub":
+        return replace(data, X=_sized_column(data.X, size))
+    if size is None and None in data.X.shape:
+        size = _told_size(_SIDE)
+    if size is None:
+        return data
+    return replace(data, X=FolderSource(data.source.folder, size=size).X)
+
+
+def _sized_column(X, size):
+    """Column of a Hub dataset, whose schema does not tell whether sizes differ."""
+    if size is None and None not in X.shape:
+        return X
+    if size is None and X.dtype in (np.uint8, np.uint16):
+        shapes = some_shapes(X)
+        sides = {side for shape in shapes for side in shape[:2]}
+        if len(shapes) > 1:  # perhaps in their channels only
+            size = _told_size(sides.pop() if len(sides) == 1 else _SIDE)
+    return SizedColumn(X, size)
+
+
+def _told_size(size):
+    """Tell the size that was chosen."""
+    say(f"The images differ: they are fitted into {size} x {size} pixels.")
+    return size
+
+
+def _open_folder(dataset):
+    """Open a folder of images."""
     source = FolderSource(dataset)
-    X = source.X
-    if size is None and None in X.shape:
-        size = _SIDE
-        say(f"The images differ in size: they are fitted into {size} x {size} pixels.")
-    if size is not None:
-        X = FolderSource(dataset, size=size).X
-    return Data("folder", X, source.y, source.X, source.names, None,
+    _check_class_folders(dataset, np.unique(source.y).tolist())
+    names = [_as_text(name) for name in source.names]
+    return Data("folder", source.X, source.y, source.X, names, None,
                 source.version, source)  # fmt: skip
+
+
+def _as_text(name):
+    """Name of a file as text that can be written, whatever its bytes are."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _check_class_folders(dataset, names):
+    """Refuse classes whose names are no text: no file can say them."""
+    bad = [_as_text(name) for name in names if _as_text(name) != name]
+    if bad:
+        raise DatasetError(
+            f"{dataset}: the name of a class must be text in UTF-8; got {bad[0]}. "
+            "Rename the folder."
+        )
+
+
+def name_of_dataset(dataset):
+    """Last part of a path or URL; the name of the folder itself for ``.``.
+
+    Examples
+    --------
+    >>> name_of_dataset("s3://bucket/animals"), name_of_dataset("./animals/")
+    ('animals', 'animals')
+    """
+    return Path(dataset if "://" in dataset else os.path.abspath(dataset)).name
+
+
+def reviewed_folder(dataset):
+    """Path to advise for a corrected copy of a folder: never inside it.
+
+    Examples
+    --------
+    >>> reviewed_folder("no/such/animals")
+    'animals-reviewed'
+    """
+    path = f"{name_of_dataset(dataset)}-reviewed"
+    if Path(path).resolve().is_relative_to(Path(dataset).resolve()):
+        beside = os.path.join(os.path.dirname(os.path.abspath(dataset)), path)
+        return os.path.relpath(beside)
+    return path
 
 
 def is_parquet(path):
@@ -161,7 +300,10 @@ def check_output(path, option, inputs):
     ------
     FileNotFoundError
         If there is no such folder.
+    typer.BadParameter
+        If the file may not be written, or is one of the others.
     """
+    typer = require("typer", extra="cli", by="The command hubclean")
     path = Path(path)
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(
@@ -170,11 +312,21 @@ def check_output(path, option, inputs):
     for other in inputs:
         local = other is not None and "://" not in str(other)
         if local and path.resolve() == Path(other).resolve():
-            typer = require("typer", extra="cli", by="The command hubclean")
             raise typer.BadParameter(
                 f"{option} must name a file of its own; {path} would be lost. Choose "
                 "another name."
             )
+    try:
+        partial = partial_of(path)
+        partial.open("x").close()
+        partial.unlink()
+    except FileExistsError:  # of a run that was killed
+        pass
+    except OSError as exc:
+        raise typer.BadParameter(
+            f"{option} must name a place that can be written; {path}: {exc.strerror}. "
+            "Choose another one."
+        ) from exc
 
 
 def check_table_name(path, option):
@@ -196,7 +348,8 @@ def read_table(path):
             return pd.read_parquet(path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, sep=separator, index_col=False)
+            # Whole columns: parts of a large file would have types of their own.
+            return pd.read_csv(path, sep=separator, index_col=False, low_memory=False)
     except pd.errors.ParserWarning as exc:
         raise DatasetError(
             f"{path}: the rows have more fields than the header. Name every field, or "
@@ -223,12 +376,17 @@ def read_text_table(path):
         raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
 
 
+def partial_of(path):
+    """File beside another one that is written first, and takes its place then."""
+    return path.with_name(path.name + ".partial")
+
+
 def write_table(frame, path, *, header=True):
     """Write a data frame in the format that the name of the file tells."""
     path = Path(path)
     check_table_format(path)
     separator = _TABLES[path.suffix.lower()]
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     try:
         if separator is None:
             frame.to_parquet(partial)
@@ -273,6 +431,10 @@ def _learned_from(frame, dropped, path):
 def _open_table(path, target, dropped):
     frame = read_table(path)
     labels = labels_of_table(frame, target, path)
+    if not len(frame):
+        raise DatasetError(
+            f"{path}: expected rows below the header; got none. Pass a table with rows."
+        )
     shown = frame.drop(columns=target)
     X = _learned_from(shown, dropped, path)
     given = labels.to_numpy()
