@@ -5,6 +5,7 @@ applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows`,
 `_labels_version` and `exceptions`.
 """
 
+import collections
 import dataclasses
 import hashlib
 import os
@@ -248,8 +249,7 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
         classes = {str(label): label for label in np.unique(known)}
         classes = {_text(label): label for label in classes.values()} | classes
     else:
-        classes = {str(code): code for code in range(len(class_names))}
-        classes.update({str(name): code for code, name in enumerate(class_names)})
+        classes = _classes_by_text(class_names)
     relabelled = [
         (int(row), new)
         for row, new in zip(decisions.rows, decisions.new_labels, strict=True)
@@ -257,13 +257,29 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
     ]
     unknown = [(row, new) for row, new in relabelled if _text(new) not in classes]
     if unknown:
-        names = list(class_names if class_names is not None else classes)
+        unique = class_names is not None and len(set(class_names)) == len(class_names)
+        names = class_names if unique else classes
         named = ", ".join(f"{new!r} (row {row})" for row, new in unknown[:_NAMED])
         raise LabelsError(
             f"{who}: `new_label` must be one of the classes "
             f"{', '.join(map(repr, names))}; got {named}."
         )
     return [classes[_text(new)] for _, new in relabelled]
+
+
+def _classes_by_text(class_names):
+    """Code of each class by its name, and by the code as text.
+
+    A name goes before a code. Where a name stands twice, as the report does, codes go
+    first, and that name means no class.
+    """
+    names = [str(name) for name in class_names]
+    counts = collections.Counter(names)
+    by_code = {str(code): code for code in range(len(names))}
+    by_name = {name: code for code, name in enumerate(names) if counts[name] == 1}
+    if len(by_name) == len(names):
+        return {**by_code, **by_name}
+    return {**by_name, **by_code}
 
 
 def digest_of(decisions, codes):

@@ -61,6 +61,17 @@ def test_names_stand_for_codes():
         apply_decisions_to_arrays([[1]] * 3, y, table)
 
 
+def test_a_name_of_two_classes_stands_for_none():
+    y, names = np.array([0, 1, 2]), ["cat", "2", "2"]
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["2"]})
+    arguments = ([[1]] * 3, y)
+    assert apply_decisions_to_arrays(*arguments, table, class_names=names)[1][0] == 2
+    names = ["cat", "dog", "dog"]
+    table["new_label"] = "dog"
+    with pytest.raises(LabelsError, match=r"classes 'cat', '0', '1', '2'; got 'dog'"):
+        apply_decisions_to_arrays(*arguments, table, class_names=names)
+
+
 def test_a_longer_name_fits():
     y = np.array(["a", "bb"])
     table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["bb"]})
