@@ -181,6 +181,39 @@ def test_find_in_a_table_report_and_apply(table, tmp_path, capsys, suffix):
     assert "labels of version" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("change", ["append", "delete", "relabel"])
+def test_a_report_of_a_branch_shows_what_was_judged(dataset, tmp_path, capsys, change):
+    import deeplake
+
+    first, later = tmp_path / "first.json", tmp_path / "later.json"
+    opened = deeplake.open(str(dataset))
+    opened.add_column("other", deeplake.types.ClassLabel("uint8"), default_value=0)
+    opened["other"].metadata["class_names"] = list(COLOURS)
+    opened["other"][:] = opened["labels"][:]
+    opened["labels"][:] = (opened["labels"][:] + 1) % 3
+    opened.commit("the labels to judge are the others")
+    options = [*QUICK, "--labels", "other", "--branch", "found", "--report", first]
+    assert run("find", dataset, "--framework", "sklearn", *options) == 0
+    opened = deeplake.open(str(dataset))
+    if change == "append":
+        opened.append({n: opened[n][:3] for n in ("images", "labels", "other")})
+    elif change == "delete":
+        for _ in range(3):
+            opened.delete(0)
+    else:
+        opened["other"][:] = (opened["other"][:] + 1) % 3
+    opened.commit(change)
+
+    assert run("report", dataset, "--branch", "found", "-o", later) == 0
+    a, b = (json.loads(path.read_text()) for path in (first, later))
+    for key in ("suspects", "classes", "pairs", "dataset_version", "n_rows"):
+        assert a[key] == b[key]
+    capsys.readouterr()
+    options = ["--branch", "found", "-o", later, "--labels", "labels"]
+    assert run("report", dataset, *options) == 1
+    assert "about the labels 'other'; got 'labels'" in capsys.readouterr().err
+
+
 def test_find_in_a_hub_dataset_report_and_apply(dataset, tmp_path, capsys):
     report = tmp_path / "r.html"
     options = ["--framework", "sklearn", *QUICK, "--branch", "found", "--json"]

@@ -8,6 +8,8 @@ import logging
 
 import hubclean
 from hubclean.exceptions import DatasetChangedError, DatasetError
+from hubclean.hub._contract import Version
+from hubclean.hub._images import default_threads
 from hubclean.hub._open import writing_store
 from hubclean.hub._result_table import (
     KEY,
@@ -168,13 +170,70 @@ def read_label_issues(dataset, branch=None, *, creds=None):
     DatasetError
         If the dataset has no label tensors.
     """
+    return from_tensors(_store_with_tensors(dataset, branch, creds))
+
+
+def open_judged(dataset, branch=None, *, images="images", labels=None):
+    """Give back what `create_tensors` wrote, and the rows and labels it is about.
+
+    Parameters
+    ----------
+    dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
+        It is read as it is now, even where a source was opened earlier.
+    branch : str, optional
+        Branch with the label tensors; the one that is open when None.
+    images : str, default="images"
+        Tensor that becomes X.
+    labels : str, optional
+        Tensor of the given labels; that of the table when None.
+
+    Returns
+    -------
+    label_issues : DataFrame
+        As `read_label_issues` gives it.
+    provenance : dict
+    source : HubSource
+        At the version that was judged, with the labels that were judged.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset has no label tensors, or they are about other labels.
+    DatasetChangedError
+        If rows or labels of the branch were changed since: which row of the table is
+        about which row of the version is not known any more.
+    """
+    store = _store_with_tensors(dataset, branch)
+    table, provenance = from_tensors(store)
+    judged = provenance.get("dataset_version") or str(store.version)
+    check_unchanged(store, judged)
+    tensor = provenance.get("labels") or labels or "labels"
+    if labels not in (None, tensor):
+        raise DatasetError(
+            f"{store.where}: the label tensors on branch {store.version.branch!r} are "
+            f"about the labels {tensor!r}; got {labels!r}. Leave that out, or judge "
+            "those labels and write the result on another branch."
+        )
+    source = HubSource(
+        store.at(Version.parse(judged)),
+        images,
+        tensor,
+        on_bad_rows="raise",
+        n_threads=default_threads(),
+        cache=None,
+    )
+    return table, provenance, source
+
+
+def _store_with_tensors(dataset, branch=None, creds=None):
+    """Store for reading that has the three tensors."""
     store = newest_store(dataset, branch=branch, creds=creds)
     if not all(name in store.columns for name in TENSORS):
         raise DatasetError(
             f"{store.where} has no label tensors on branch {store.version.branch!r}. "
             "Write them with hub.create_tensors(dataset, label_issues)."
         )
-    return from_tensors(store)
+    return store
 
 
 def _judged_version(store, dataset, table):

@@ -5,7 +5,7 @@ import pytest
 import hubclean
 from hubclean import hub
 from hubclean.exceptions import DatasetChangedError, DatasetError, LabelsError
-from hubclean.hub._label_tensors import _write
+from hubclean.hub._label_tensors import _write, open_judged
 from hubclean.hub._result_table import to_tensors
 from tests.hub.conftest import (
     CLASS_NAMES,
@@ -272,6 +272,58 @@ def test_rows_added_later_count_as_not_judged(dataset, table):
 def test_reading_says_when_there_is_nothing(dataset):
     with pytest.raises(DatasetError, match="Write them with hub.create_tensors"):
         hub.read_label_issues(dataset)
+
+
+def change_a_label(dataset, name="labels", branch=None):
+    """Change the first label behind everybody's back."""
+    store = hub.open(dataset, branch=branch)._store.writer()
+    store.set_rows(name, [0], np.array([3]))
+    store.commit("somebody else")
+
+
+CHANGES = {
+    "no change": lambda dataset: None,
+    "appended": lambda dataset: append_rows(dataset, NEW_ROW),
+    "relabelled": change_a_label,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@on_s3_too
+def test_what_was_judged_is_opened_as_it_was(dataset, table, change):
+    source = hub.open(dataset)
+    hub.create_tensors(source, table, branch="review")
+    CHANGES[change](dataset)
+    again, provenance, judged = open_judged(dataset, "review")
+    pd.testing.assert_frame_equal(again, table)
+    assert judged.version == source.version == provenance["dataset_version"]
+    assert judged.y.read().tolist() == source.y.read().tolist()
+    np.testing.assert_array_equal(judged.X.read([3]), source.X.read([3]))
+
+
+def test_the_branch_and_the_labels_that_were_judged_are_opened(make, table):
+    columns = simple_columns()
+    columns["others"] = columns["labels"][::-1].copy()
+    names = {"labels": CLASS_NAMES, "others": CLASS_NAMES}
+    dataset = make(columns, class_names=names)
+    hub.open(dataset)._store.writer().create_branch("dev")
+    change_a_label(dataset, "others", "dev")
+    source = hub.open(dataset, labels="others", branch="dev")
+    hub.create_tensors(source, table, branch="review")
+    judged = open_judged(dataset, "review")[2]
+    assert judged.labels == "others" and judged.version == source.version
+    assert judged.y.read().tolist() == [3, *columns["others"][1:]]
+    with pytest.raises(DatasetError, match="about the labels 'others'; got 'labels'"):
+        open_judged(dataset, "review", labels="labels")
+
+
+def test_a_branch_that_was_changed_since_is_not_paired_with_what_was_judged(
+    dataset, table
+):
+    hub.create_tensors(dataset, table, branch="review")
+    change_a_label(dataset, branch="review")
+    with pytest.raises(DatasetChangedError, match="changed since it was judged"):
+        open_judged(dataset, "review")
 
 
 def test_two_writers_at_once(deeplake_dataset, table):
