@@ -181,6 +181,40 @@ def test_find_in_a_table_report_and_apply(table, tmp_path, capsys, suffix):
     assert "labels of version" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("001", "002", "010"), ("NA", "None", "1.10"), ("true", "false", "1e3")],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_labels_in_a_file_of_issues_are_texts(folder, tmp_path, names, suffix):
+    for colour, name in zip(COLOURS, names, strict=True):
+        os.rename(folder / colour, folder / name)
+    issues, report = tmp_path / f"issues{suffix}", tmp_path / "r.json"
+    assert run("find", folder, *QUICK, "--issues", issues) == 0
+    assert run("report", folder, "--issues", issues, "-o", report) == 0
+    summary = json.loads(report.read_text())
+    assert [c["label"] for c in summary["classes"]] == sorted(names)
+    assert len(summary["suspects"]) == 2
+
+
+def test_a_file_of_other_issues_is_refused(table, tmp_path, capsys):
+    issues = tmp_path / "issues.csv"
+    assert run("find", table, "--target", "kind", *QUICK, "--issues", issues) == 0
+    frame = pd.read_csv(issues)
+    options = ["report", table, "--target", "kind", "-o", tmp_path / "r.md"]
+    capsys.readouterr()
+    frame.assign(predicted_labels="eggs").to_csv(issues, index=False)
+    assert run(*options, "--issues", issues) == 1
+    assert "`predicted_labels` must hold labels of" in capsys.readouterr().err
+    frame["given_label"] = frame["given_label"].to_numpy()[::-1]
+    frame.to_csv(issues, index=False)
+    assert run(*options, "--issues", issues) == 1
+    assert "not those of the dataset" in capsys.readouterr().err
+    assert run(*options, "--issues", issues.rename(tmp_path / "issues.txt")) == 2
+    assert "ends in .csv" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", ["append", "delete", "relabel"])
 def test_a_report_of_a_branch_shows_what_was_judged(dataset, tmp_path, capsys, change):
     import deeplake

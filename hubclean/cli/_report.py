@@ -1,8 +1,10 @@
 """``hubclean report`` and ``hubclean demo``."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hubclean._compat import require
 from hubclean.cli._console import print_json, print_summary
@@ -10,9 +12,12 @@ from hubclean.cli._find import _DATASET, check_report_name, write_data_report
 from hubclean.cli._sources import (
     Data,
     check_output,
+    check_table_name,
+    is_parquet,
     kind_of_dataset,
     open_data,
     read_table,
+    read_text_table,
 )
 from hubclean.exceptions import DatasetChangedError, DatasetError
 
@@ -112,24 +117,54 @@ def _stored_in_dataset(dataset, branch, images, labels):
 
 def _stored_table(path, data):
     """The result table of a file, if it is about these labels."""
-    frame = read_table(path)
+    check_table_name(path, "--issues")
+    frame = _read_issues(path)
     missing = [c for c in ("given_label", *_COLUMNS) if c not in frame.columns]
     if missing:
         raise DatasetError(
             f"{path}: expected the table that `hubclean find --issues` writes; "
             f"{', '.join(missing)} missing."
         )
-    given = [str(label) for label in data.labels.tolist()]
-    if given != [str(label) for label in frame["given_label"].tolist()]:
+    given = _as_written(data.labels, path)
+    if given != _texts(frame["given_label"]):
         raise DatasetChangedError(
             f"{path}: the labels that were judged are not those of the dataset. Run "
             "`hubclean find` again."
         )
+    place = {text: row for row, text in enumerate(given)}
+    predicted = _texts(frame[_COLUMNS[2]])
+    unknown = next((text for text in predicted if text not in place), None)
+    if unknown is not None:
+        raise DatasetError(
+            f"{path}: `{_COLUMNS[2]}` must hold labels of the dataset; got "
+            f"{unknown!r}. Pass the file as `hubclean find --issues` wrote it."
+        )
     table = frame[_COLUMNS].copy()
-    by_text = {str(label): label for label in np.asarray(data.labels).tolist()}
-    predicted = frame[_COLUMNS[2]].map(lambda label: by_text.get(str(label), label))
-    table[_COLUMNS[2]] = predicted
+    table[_COLUMNS[2]] = np.asarray(data.labels)[[place[text] for text in predicted]]
     return table
+
+
+def _read_issues(path):
+    """Table of a file; labels are taken as they are written: "01" is no number."""
+    frame = read_table(path)
+    if not is_parquet(path):
+        cells = read_text_table(path).iloc[1:]
+        for name in {"given_label", _COLUMNS[2]} & set(frame.columns):
+            frame[name] = cells[frame.columns.get_loc(name)].to_numpy()
+    return frame
+
+
+def _as_written(labels, path):
+    """Text of each label in a file of this kind."""
+    if is_parquet(path):
+        return _texts(labels)
+    text = pd.DataFrame({"row": 0, "label": labels}).to_csv(index=False)
+    cells = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    return cells["label"].tolist()
+
+
+def _texts(labels):
+    return [str(label) for label in np.asarray(labels).tolist()]
 
 
 def demo(
