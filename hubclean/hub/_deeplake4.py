@@ -103,7 +103,8 @@ class DeepLake4Store:
         return values
 
     def read_bytes(self, name, rows):
-        return self._own()[name].get_bytes(np.asarray(rows).tolist())
+        rows = np.asarray(rows).tolist()  # of none, Deep Lake reads no bytes
+        return self._own()[name].get_bytes(rows) if rows else []
 
     def decode_row(self, name, row):
         value = self._own()[name][int(row)]
