@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import hashlib
 import os
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -304,14 +305,39 @@ def digest_of(decisions, codes):
 def _as_table(decisions, who):
     """Data frame of decisions; text of a CSV file is taken as it is written."""
     if isinstance(decisions, (str, os.PathLike)):
-        # A class may be called "NA" or "null": nothing is a missing value here.
-        return pd.read_csv(decisions, dtype=str, keep_default_na=False)
+        return _as_written(decisions, who)
     if not hasattr(decisions, "columns") or not hasattr(decisions, "iloc"):
         raise ValidationError(
             f"{who}: `decisions` must be a DataFrame or the path of a CSV "
             f"file; got {type(decisions).__name__}."
         )
     return decisions
+
+
+def _as_written(path, who):
+    """Data frame of a CSV file, every cell a text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # A class may be called "NA" or "null": nothing is a missing value here.
+            return pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except (pd.errors.ParserWarning, ValueError) as exc:  # pandas' own are ValueErrors
+        raise ValidationError(
+            f"{who}: {path} must be a CSV file with a line for each decision, in "
+            f"UTF-8; got one in which {_fault(exc)}. Mend it, or export it from the "
+            "report again."
+        ) from exc
+
+
+def _fault(exc):
+    """What is wrong with a file, in one line."""
+    if isinstance(exc, pd.errors.EmptyDataError):
+        return "there is nothing"
+    if isinstance(exc, pd.errors.ParserWarning):
+        return "lines have more cells than the first one"
+    if isinstance(exc, UnicodeDecodeError):
+        return f"there are other bytes ({exc})"
+    return "a line cannot be read (" + " ".join(str(exc).split()) + ")"
 
 
 def _check_columns(table, who):

@@ -94,6 +94,35 @@ def test_lengths_are_checked():
         read_decisions([1])
 
 
+HEAD = b"row,decision,new_label\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "there is nothing"),
+        (b"\n\n", "there is nothing"),
+        (HEAD + "1,relabel,caf\xe9\n".encode("latin-1"), "other bytes"),
+        (HEAD + b'1,relabel,"cat\n2,keep,\n', "inside string"),
+        (HEAD + b"1,keep,\n2,relabel,a,b\n", "in line 3, saw 4"),
+        (HEAD + b"1,relabel,a,b\n", "more cells than the first"),
+    ],
+    ids=["empty", "blank", "latin-1", "open quote", "one long line", "long lines"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content, match):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValidationError, match=rf"mine\.csv.*{match}") as caught:
+        read_decisions(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_keeps_its_texts(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD + b"1,relabel,NA\n2,relabel,01\n\n")
+    assert read_decisions(path).new_labels == ("NA", "01")
+
+
 @settings(deadline=None)
 @given(
     st.lists(
