@@ -7,6 +7,7 @@ applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows`,
 
 import collections
 import dataclasses
+import difflib
 import hashlib
 import os
 import warnings
@@ -27,6 +28,7 @@ from hubclean.exceptions import (
 DECISIONS = ("keep", "relabel", "prune")
 _REQUIRED = ("row", "decision")
 _OPTIONAL = ("new_label", "given_label", "dataset_version")
+_CLOSE = 0.75  # likeness of a misspelt column: "given_labels" 0.96, "old_label" 0.67
 _NAMED = 10
 _MOST_ROWS = 2**53  # whole numbers up to there are exact
 
@@ -73,7 +75,7 @@ def read_decisions(decisions, who="apply_decisions"):
         With the columns `row` (position in the dataset) and `decision` ("keep",
         "relabel" or "prune"), `new_label` where rows are relabelled, and optionally
         `given_label` and `dataset_version`, which guard against changed data; a blank
-        one guards nothing.
+        one guards nothing. Other columns, notes for example, are passed over.
     who : str
         Named in messages.
 
@@ -84,7 +86,7 @@ def read_decisions(decisions, who="apply_decisions"):
     Raises
     ------
     ValidationError
-        If a column is missing or unknown, a row is named twice or is no position, or
+        If a column is missing or misspelt, a row is named twice or is no position, or
         a decision is none of the three.
 
     Examples
@@ -341,17 +343,39 @@ def _fault(exc):
 
 
 def _check_columns(table, who):
-    known = (*_REQUIRED, *_OPTIONAL)
-    missing = [name for name in _REQUIRED if name not in table.columns]
-    unknown = [str(name) for name in table.columns if name not in known]
-    if missing or unknown:
+    """Refuse a table that lacks a column; others than the known ones are passed over.
+
+    One that looks like a known column which is not there is refused as well: it could
+    hold the new labels, or guard against changed data.
+    """
+    absent = [n for n in (*_REQUIRED, *_OPTIONAL) if n not in table.columns]
+    missing = [name for name in _REQUIRED if name in absent]
+    likely = {str(name): _meant_by(str(name), absent) for name in table.columns}
+    misspelt = [f"{name!r} for {meant}" for name, meant in likely.items() if meant]
+    if missing or misspelt:
         came = [f"{', '.join(missing)} missing"] if missing else []
-        came += [f"unknown {', '.join(unknown)}"] if unknown else []
+        came += [f"what looks like {', '.join(misspelt)}"] if misspelt else []
         raise ValidationError(
-            f"{who}: `decisions` must have the columns "
-            f"{', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}; got "
-            f"{' and '.join(came)}."
+            f"{who}: `decisions` must have the columns {', '.join(_REQUIRED)}, and may "
+            f"have {', '.join(_OPTIONAL)} and others that are passed over; got "
+            f"{' and '.join(came)}. Add or rename it."
         )
+
+
+def _meant_by(name, absent):
+    """The column that a name is likely meant for, of those that are not there.
+
+    Examples
+    --------
+    >>> _meant_by("New labels", _OPTIONAL), _meant_by("note", _OPTIONAL)
+    ('new_label', None)
+    """
+    name = "_".join(name.casefold().replace("-", " ").split())
+    if name in _REQUIRED or name in _OPTIONAL:
+        return name if name in absent else None
+    close = difflib.get_close_matches(name, absent, n=1, cutoff=_CLOSE)
+    close += [column for column in absent if name in column.split("_")]
+    return next(iter(close), None)
 
 
 def _positions(column, who):

@@ -182,4 +182,43 @@ def test_a_blank_given_label_guards_nothing(blank):
 
 def test_messages_name_the_function_that_was_called():
     with pytest.raises(ValidationError, match=r"^apply_decisions_to_arrays: "):
-        apply_decisions_to_arrays([[1]] * 5, Y, TABLE.assign(note=""))
+        apply_decisions_to_arrays([[1]] * 5, Y, TABLE.drop(columns="row"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["note", "notes", "comment", "reviewer", "Unnamed: 0", "old_label", "name", 3,
+     "label_quality", "predicted_label", "true_label", "decided_by", "date", ""],
+)  # fmt: skip
+def test_other_columns_are_passed_over(name):
+    table = TABLE.copy()
+    table[name] = "?"
+    y = apply_decisions_to_arrays([[1]] * 5, Y, table)[1]
+    assert y.tolist() == ["cat", "dog", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("given_labels", "given_label"),
+        ("given label", "given_label"),
+        ("Given-Label", "given_label"),
+        ("given", "given_label"),
+        ("givenlabel", "given_label"),
+        ("version", "dataset_version"),
+        ("data_version", "dataset_version"),
+    ],
+)
+def test_a_misspelt_column_is_refused(name, meant):
+    table = TABLE.assign(**{name: "dog"})
+    with pytest.raises(ValidationError, match=rf"like {name!r} for {meant}\. Add or"):
+        read_decisions(table)
+    assert read_decisions(table.assign(**{meant: ""})).rows.tolist() == [0, 1, 3]
+
+
+def test_misspelt_columns_that_are_needed_are_refused():
+    table = TABLE.rename(columns={"row": "Rows", "new_label": "label"})
+    with pytest.raises(
+        ValidationError, match="got row missing and what .* 'Rows' for row, 'label' for"
+    ):
+        read_decisions(table)
