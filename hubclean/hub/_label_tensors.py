@@ -17,6 +17,7 @@ from hubclean.hub._result_table import (
     as_text,
     digest_of_table,
     from_tensors,
+    one_row_for_each,
     provenance_of,
     record_in,
     to_tensors,
@@ -46,10 +47,11 @@ def create_tensors(
     ----------
     dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
         Where the labels came from. A source refuses a dataset that was changed
-        since it was opened.
+        since it was opened, and knows the rows that it left out.
     label_issues : DataFrame of n_rows rows
         With the columns `is_label_issue`, `label_quality` and `predicted_labels`, in
-        the order of the dataset.
+        the order of the dataset. Rows that a source left out may be missing: they are
+        written as not judged.
     branch : str, optional
         Write on a new branch of this name; on the branch that is open when None. A
         branch that a killed call left behind without a commit is taken up again.
@@ -92,6 +94,8 @@ def create_tensors(
     """
     store = writing_store(dataset)
     labels = labels or getattr(dataset, "labels", None) or "labels"
+    if isinstance(dataset, HubSource):
+        label_issues = one_row_for_each(dataset, label_issues)
     tensors = to_tensors(store, label_issues, labels)
     judged = _judged_version(store, dataset, label_issues)
     check_unchanged(store, judged)

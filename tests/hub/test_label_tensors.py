@@ -75,6 +75,32 @@ def test_predicted_labels_may_be_names(dataset, table, as_names):
     assert source.y.dtype.kind == "i"  # stored as codes either way
 
 
+@pytest.mark.parametrize("as_names", [True, False])
+def test_rows_that_the_source_left_out_may_be_missing(make, table, as_names):
+    columns = simple_columns()
+    for row in (2, 9):
+        columns["images"][row] = b"no image"
+    dataset = make(columns, class_names={"labels": CLASS_NAMES})
+    source = hub.open(dataset, on_bad_rows="skip")
+    if as_names:
+        names = np.array(CLASS_NAMES, dtype=object)
+        table["predicted_labels"] = names[table["predicted_labels"]]
+    few = table.drop(index=[2, 9]).reset_index(drop=True)
+    few.attrs["hubclean"] = {"parameters": {"folds": 3}}
+    with pytest.raises(DatasetChangedError, match="pass its source, which knows them"):
+        hub.create_tensors(dataset, few)
+    assert len(hub.clean_view(source, few)) == 12 - 3
+    hub.create_tensors(source, few)
+    again, provenance = hub.read_label_issues(dataset)
+    assert provenance["bad_rows"] == [2, 9]
+    assert provenance["parameters"] == {"folds": 3}
+    table.loc[[2, 9], "label_quality"] = np.nan  # flagged neither, with the given label
+    pd.testing.assert_frame_equal(again, table)
+    assert len(hub.clean_view(dataset)) == 12 - 3
+    with pytest.raises(DatasetError, match="holds this very table already"):
+        hub.create_tensors(source, few)
+
+
 def test_text_labels_are_their_own_class_names(make):
     dataset = make({"images": np.zeros((3, 2)), "labels": ["b", "a", "b"]})
     table = result_table(3, flagged=[0])
