@@ -5,9 +5,12 @@ applied to arrays; `hubclean.hub` applies it to datasets. It imports `_rows`,
 `_labels_version` and `exceptions`.
 """
 
+import collections
 import dataclasses
+import difflib
 import hashlib
 import os
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -25,6 +28,7 @@ from hubclean.exceptions import (
 DECISIONS = ("keep", "relabel", "prune")
 _REQUIRED = ("row", "decision")
 _OPTIONAL = ("new_label", "given_label", "dataset_version")
+_CLOSE = 0.75  # likeness of a misspelt column: "given_labels" 0.96, "old_label" 0.67
 _NAMED = 10
 _MOST_ROWS = 2**53  # whole numbers up to there are exact
 
@@ -71,7 +75,7 @@ def read_decisions(decisions, who="apply_decisions"):
         With the columns `row` (position in the dataset) and `decision` ("keep",
         "relabel" or "prune"), `new_label` where rows are relabelled, and optionally
         `given_label` and `dataset_version`, which guard against changed data; a blank
-        one guards nothing.
+        one guards nothing. Other columns, notes for example, are passed over.
     who : str
         Named in messages.
 
@@ -82,7 +86,7 @@ def read_decisions(decisions, who="apply_decisions"):
     Raises
     ------
     ValidationError
-        If a column is missing or unknown, a row is named twice or is no position, or
+        If a column is missing or misspelt, a row is named twice or is no position, or
         a decision is none of the three.
 
     Examples
@@ -248,8 +252,7 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
         classes = {str(label): label for label in np.unique(known)}
         classes = {_text(label): label for label in classes.values()} | classes
     else:
-        classes = {str(code): code for code in range(len(class_names))}
-        classes.update({str(name): code for code, name in enumerate(class_names)})
+        classes = _classes_by_text(class_names)
     relabelled = [
         (int(row), new)
         for row, new in zip(decisions.rows, decisions.new_labels, strict=True)
@@ -257,13 +260,29 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
     ]
     unknown = [(row, new) for row, new in relabelled if _text(new) not in classes]
     if unknown:
-        names = list(class_names if class_names is not None else classes)
+        unique = class_names is not None and len(set(class_names)) == len(class_names)
+        names = class_names if unique else classes
         named = ", ".join(f"{new!r} (row {row})" for row, new in unknown[:_NAMED])
         raise LabelsError(
             f"{who}: `new_label` must be one of the classes "
             f"{', '.join(map(repr, names))}; got {named}."
         )
     return [classes[_text(new)] for _, new in relabelled]
+
+
+def _classes_by_text(class_names):
+    """Code of each class by its name, and by the code as text.
+
+    A name goes before a code. Where a name stands twice, as the report does, codes go
+    first, and that name means no class.
+    """
+    names = [str(name) for name in class_names]
+    counts = collections.Counter(names)
+    by_code = {str(code): code for code in range(len(names))}
+    by_name = {name: code for code, name in enumerate(names) if counts[name] == 1}
+    if len(by_name) == len(names):
+        return {**by_code, **by_name}
+    return {**by_name, **by_code}
 
 
 def digest_of(decisions, codes):
@@ -288,8 +307,7 @@ def digest_of(decisions, codes):
 def _as_table(decisions, who):
     """Data frame of decisions; text of a CSV file is taken as it is written."""
     if isinstance(decisions, (str, os.PathLike)):
-        # A class may be called "NA" or "null": nothing is a missing value here.
-        return pd.read_csv(decisions, dtype=str, keep_default_na=False)
+        return _as_written(decisions, who)
     if not hasattr(decisions, "columns") or not hasattr(decisions, "iloc"):
         raise ValidationError(
             f"{who}: `decisions` must be a DataFrame or the path of a CSV "
@@ -298,18 +316,66 @@ def _as_table(decisions, who):
     return decisions
 
 
-def _check_columns(table, who):
-    known = (*_REQUIRED, *_OPTIONAL)
-    missing = [name for name in _REQUIRED if name not in table.columns]
-    unknown = [str(name) for name in table.columns if name not in known]
-    if missing or unknown:
-        came = [f"{', '.join(missing)} missing"] if missing else []
-        came += [f"unknown {', '.join(unknown)}"] if unknown else []
+def _as_written(path, who):
+    """Data frame of a CSV file, every cell a text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # A class may be called "NA" or "null": nothing is a missing value here.
+            return pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except (pd.errors.ParserWarning, ValueError) as exc:  # pandas' own are ValueErrors
         raise ValidationError(
-            f"{who}: `decisions` must have the columns "
-            f"{', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}; got "
-            f"{' and '.join(came)}."
+            f"{who}: {path} must be a CSV file with a line for each decision, in "
+            f"UTF-8; got one in which {_fault(exc)}. Mend it, or export it from the "
+            "report again."
+        ) from exc
+
+
+def _fault(exc):
+    """What is wrong with a file, in one line."""
+    if isinstance(exc, pd.errors.EmptyDataError):
+        return "there is nothing"
+    if isinstance(exc, pd.errors.ParserWarning):
+        return "lines have more cells than the first one"
+    if isinstance(exc, UnicodeDecodeError):
+        return f"there are other bytes ({exc})"
+    return "a line cannot be read (" + " ".join(str(exc).split()) + ")"
+
+
+def _check_columns(table, who):
+    """Refuse a table that lacks a column; others than the known ones are passed over.
+
+    One that looks like a known column which is not there is refused as well: it could
+    hold the new labels, or guard against changed data.
+    """
+    absent = [n for n in (*_REQUIRED, *_OPTIONAL) if n not in table.columns]
+    missing = [name for name in _REQUIRED if name in absent]
+    likely = {str(name): _meant_by(str(name), absent) for name in table.columns}
+    misspelt = [f"{name!r} for {meant}" for name, meant in likely.items() if meant]
+    if missing or misspelt:
+        came = [f"{', '.join(missing)} missing"] if missing else []
+        came += [f"what looks like {', '.join(misspelt)}"] if misspelt else []
+        raise ValidationError(
+            f"{who}: `decisions` must have the columns {', '.join(_REQUIRED)}, and may "
+            f"have {', '.join(_OPTIONAL)} and others that are passed over; got "
+            f"{' and '.join(came)}. Add or rename it."
         )
+
+
+def _meant_by(name, absent):
+    """The column that a name is likely meant for, of those that are not there.
+
+    Examples
+    --------
+    >>> _meant_by("New labels", _OPTIONAL), _meant_by("note", _OPTIONAL)
+    ('new_label', None)
+    """
+    name = "_".join(name.casefold().replace("-", " ").split())
+    if name in _REQUIRED or name in _OPTIONAL:
+        return name if name in absent else None
+    close = difflib.get_close_matches(name, absent, n=1, cutoff=_CLOSE)
+    close += [column for column in absent if name in column.split("_")]
+    return next(iter(close), None)
 
 
 def _positions(column, who):

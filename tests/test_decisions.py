@@ -61,6 +61,17 @@ def test_names_stand_for_codes():
         apply_decisions_to_arrays([[1]] * 3, y, table)
 
 
+def test_a_name_of_two_classes_stands_for_none():
+    y, names = np.array([0, 1, 2]), ["cat", "2", "2"]
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["2"]})
+    arguments = ([[1]] * 3, y)
+    assert apply_decisions_to_arrays(*arguments, table, class_names=names)[1][0] == 2
+    names = ["cat", "dog", "dog"]
+    table["new_label"] = "dog"
+    with pytest.raises(LabelsError, match=r"classes 'cat', '0', '1', '2'; got 'dog'"):
+        apply_decisions_to_arrays(*arguments, table, class_names=names)
+
+
 def test_a_longer_name_fits():
     y = np.array(["a", "bb"])
     table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["bb"]})
@@ -81,6 +92,35 @@ def test_lengths_are_checked():
         apply_decisions_to_arrays(np.zeros((3, 1)), Y[:3], TABLE)
     with pytest.raises(ValidationError, match="got list"):
         read_decisions([1])
+
+
+HEAD = b"row,decision,new_label\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "there is nothing"),
+        (b"\n\n", "there is nothing"),
+        (HEAD + "1,relabel,caf\xe9\n".encode("latin-1"), "other bytes"),
+        (HEAD + b'1,relabel,"cat\n2,keep,\n', "inside string"),
+        (HEAD + b"1,keep,\n2,relabel,a,b\n", "in line 3, saw 4"),
+        (HEAD + b"1,relabel,a,b\n", "more cells than the first"),
+    ],
+    ids=["empty", "blank", "latin-1", "open quote", "one long line", "long lines"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content, match):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValidationError, match=rf"mine\.csv.*{match}") as caught:
+        read_decisions(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_keeps_its_texts(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD + b"1,relabel,NA\n2,relabel,01\n\n")
+    assert read_decisions(path).new_labels == ("NA", "01")
 
 
 @settings(deadline=None)
@@ -142,4 +182,43 @@ def test_a_blank_given_label_guards_nothing(blank):
 
 def test_messages_name_the_function_that_was_called():
     with pytest.raises(ValidationError, match=r"^apply_decisions_to_arrays: "):
-        apply_decisions_to_arrays([[1]] * 5, Y, TABLE.assign(note=""))
+        apply_decisions_to_arrays([[1]] * 5, Y, TABLE.drop(columns="row"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["note", "notes", "comment", "reviewer", "Unnamed: 0", "old_label", "name", 3,
+     "label_quality", "predicted_label", "true_label", "decided_by", "date", ""],
+)  # fmt: skip
+def test_other_columns_are_passed_over(name):
+    table = TABLE.copy()
+    table[name] = "?"
+    y = apply_decisions_to_arrays([[1]] * 5, Y, table)[1]
+    assert y.tolist() == ["cat", "dog", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("given_labels", "given_label"),
+        ("given label", "given_label"),
+        ("Given-Label", "given_label"),
+        ("given", "given_label"),
+        ("givenlabel", "given_label"),
+        ("version", "dataset_version"),
+        ("data_version", "dataset_version"),
+    ],
+)
+def test_a_misspelt_column_is_refused(name, meant):
+    table = TABLE.assign(**{name: "dog"})
+    with pytest.raises(ValidationError, match=rf"like {name!r} for {meant}\. Add or"):
+        read_decisions(table)
+    assert read_decisions(table.assign(**{meant: ""})).rows.tolist() == [0, 1, 3]
+
+
+def test_misspelt_columns_that_are_needed_are_refused():
+    table = TABLE.rename(columns={"row": "Rows", "new_label": "label"})
+    with pytest.raises(
+        ValidationError, match="got row missing and what .* 'Rows' for row, 'label' for"
+    ):
+        read_decisions(table)

@@ -140,6 +140,40 @@ def test_names_that_are_labels_of_other_classes_are_written_as_names():
     assert y[0] == 2
 
 
+def decided(summary, names, labels):
+    """Labels after the page's "relabel" of every suspect."""
+    texts = [c["text"] for c in summary["classes"]]
+    table = pd.DataFrame(
+        [
+            [s["row"], "relabel", texts[s["predicted"]], texts[s["given"]]]
+            for s in summary["suspects"]
+        ],
+        columns=["row", "decision", "new_label", "given_label"],
+    )
+    return apply_decisions_to_arrays(labels, labels, table, class_names=names)[1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1", "2", "3", "4", "5"],  # only "1", "3" and "5" have rows
+        ["a", "b", "c", "d", "2"],
+        ["1", "x", "x", "2", "0"],  # by its name a class could not be told
+        list("01234"),
+        list("abcde"),
+    ],
+)
+def test_classes_without_a_row_may_be_named_as_codes(names):
+    labels = 2 * LABELS
+    issues = ISSUES.assign(predicted_labels=2 * ISSUES["predicted_labels"])
+    summary = summarise(issues, labels, class_names=names)
+    after = decided(summary, names, labels)
+    expected = np.where(issues["is_label_issue"], issues["predicted_labels"], labels)
+    assert after.tolist() == expected.tolist()
+    by_label = summarise(issues, labels, class_names=dict(enumerate(names)))
+    assert by_label["classes"] == summary["classes"]
+
+
 def test_decisions_about_other_labels_are_refused():
     table = pd.DataFrame(
         {

@@ -115,6 +115,9 @@ class Store(Protocol):
     def head(self):
         """Read-only store of the newest commit of this branch."""
 
+    def at(self, version):
+        """Read-only store of a version of this dataset, also of another branch."""
+
     def writer(self):
         """Store of the newest commit of this branch that can be edited.
 

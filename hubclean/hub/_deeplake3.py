@@ -218,6 +218,9 @@ class DeepLake3Store:
     def head(self):
         return open_store(self._address, branch=self._branch)
 
+    def at(self, version):
+        return open_at(self._address, version)
+
     def writer(self):
         return open_store(self._address, branch=self._branch, writable=True)
 

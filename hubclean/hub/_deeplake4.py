@@ -20,12 +20,12 @@ from hubclean.hub._disk import (
     make_sure_of_room,
     remove_quietly,
 )
+from hubclean.hub._query import query_of_rows
 
 _OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
-_UNION_PARTS = 100
 _LOCK_SECONDS = 40
 _MAYBE_OLD = ". (One of Hub 2 or Deep Lake 3 needs hub.convert(path, new_path).)"
 _OLD_FORMAT = (
@@ -103,7 +103,8 @@ class DeepLake4Store:
         return values
 
     def read_bytes(self, name, rows):
-        return self._own()[name].get_bytes(np.asarray(rows).tolist())
+        rows = np.asarray(rows).tolist()  # of none, Deep Lake reads no bytes
+        return self._own()[name].get_bytes(rows) if rows else []
 
     def decode_row(self, name, row):
         value = self._own()[name][int(row)]
@@ -149,16 +150,15 @@ class DeepLake4Store:
     def select(self, rows, flags=None):
         if flags is not None:
             return self._dataset.query(f'select * where "{flags}" == false')
-        parts = [
-            f"(select * limit {high - low + 1} offset {low})"
-            for low, high in _as_ranges(rows)
-        ]
-        return self._dataset.query(_union(parts) or "select * where false")
+        return self._dataset.query(query_of_rows(rows))
 
     # -- moving
 
     def head(self):
         return open_store(self._address, branch=self.version.branch, writable=False)
+
+    def at(self, version):
+        return open_at(self._address, version)
 
     def writer(self):
         return open_store(self._address, branch=self.version.branch, writable=True)
@@ -476,23 +476,3 @@ def _plain_value(value):
 def _plain(metadata):
     """Metadata as a dict of plain Python values."""
     return {key: metadata[key] for key in metadata.keys()}  # noqa: SIM118
-
-
-def _union(parts):
-    """Query for the union of many; nested, since a long chain exhausts the parser."""
-    if len(parts) <= _UNION_PARTS:
-        return " union ".join(parts)
-    step = -(-len(parts) // _UNION_PARTS)
-    chunks = [parts[i : i + step] for i in range(0, len(parts), step)]
-    return " union ".join(f"(select * from ({_union(chunk)}))" for chunk in chunks)
-
-
-def _as_ranges(rows):
-    """Inclusive ranges that cover ascending rows."""
-    rows = np.asarray(rows)
-    if not len(rows):
-        return []
-    breaks = np.flatnonzero(np.diff(rows) != 1)
-    lows = rows[np.r_[0, breaks + 1]]
-    highs = rows[np.r_[breaks, len(rows) - 1]]
-    return list(zip(lows.tolist(), highs.tolist(), strict=True))

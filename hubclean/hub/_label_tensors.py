@@ -8,6 +8,8 @@ import logging
 
 import hubclean
 from hubclean.exceptions import DatasetChangedError, DatasetError
+from hubclean.hub._contract import Version
+from hubclean.hub._images import default_threads
 from hubclean.hub._open import writing_store
 from hubclean.hub._result_table import (
     KEY,
@@ -15,6 +17,7 @@ from hubclean.hub._result_table import (
     as_text,
     digest_of_table,
     from_tensors,
+    one_row_for_each,
     provenance_of,
     record_in,
     to_tensors,
@@ -44,10 +47,11 @@ def create_tensors(
     ----------
     dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
         Where the labels came from. A source refuses a dataset that was changed
-        since it was opened.
+        since it was opened, and knows the rows that it left out.
     label_issues : DataFrame of n_rows rows
         With the columns `is_label_issue`, `label_quality` and `predicted_labels`, in
-        the order of the dataset.
+        the order of the dataset. Rows that a source left out may be missing: they are
+        written as not judged.
     branch : str, optional
         Write on a new branch of this name; on the branch that is open when None. A
         branch that a killed call left behind without a commit is taken up again.
@@ -90,6 +94,8 @@ def create_tensors(
     """
     store = writing_store(dataset)
     labels = labels or getattr(dataset, "labels", None) or "labels"
+    if isinstance(dataset, HubSource):
+        label_issues = one_row_for_each(dataset, label_issues)
     tensors = to_tensors(store, label_issues, labels)
     judged = _judged_version(store, dataset, label_issues)
     check_unchanged(store, judged)
@@ -168,13 +174,70 @@ def read_label_issues(dataset, branch=None, *, creds=None):
     DatasetError
         If the dataset has no label tensors.
     """
+    return from_tensors(_store_with_tensors(dataset, branch, creds))
+
+
+def open_judged(dataset, branch=None, *, images="images", labels=None):
+    """Give back what `create_tensors` wrote, and the rows and labels it is about.
+
+    Parameters
+    ----------
+    dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
+        It is read as it is now, even where a source was opened earlier.
+    branch : str, optional
+        Branch with the label tensors; the one that is open when None.
+    images : str, default="images"
+        Tensor that becomes X.
+    labels : str, optional
+        Tensor of the given labels; that of the table when None.
+
+    Returns
+    -------
+    label_issues : DataFrame
+        As `read_label_issues` gives it.
+    provenance : dict
+    source : HubSource
+        At the version that was judged, with the labels that were judged.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset has no label tensors, or they are about other labels.
+    DatasetChangedError
+        If rows or labels of the branch were changed since: which row of the table is
+        about which row of the version is not known any more.
+    """
+    store = _store_with_tensors(dataset, branch)
+    table, provenance = from_tensors(store)
+    judged = provenance.get("dataset_version") or str(store.version)
+    check_unchanged(store, judged)
+    tensor = provenance.get("labels") or labels or "labels"
+    if labels not in (None, tensor):
+        raise DatasetError(
+            f"{store.where}: the label tensors on branch {store.version.branch!r} are "
+            f"about the labels {tensor!r}; got {labels!r}. Leave that out, or judge "
+            "those labels and write the result on another branch."
+        )
+    source = HubSource(
+        store.at(Version.parse(judged)),
+        images,
+        tensor,
+        on_bad_rows="raise",
+        n_threads=default_threads(),
+        cache=None,
+    )
+    return table, provenance, source
+
+
+def _store_with_tensors(dataset, branch=None, creds=None):
+    """Store for reading that has the three tensors."""
     store = newest_store(dataset, branch=branch, creds=creds)
     if not all(name in store.columns for name in TENSORS):
         raise DatasetError(
             f"{store.where} has no label tensors on branch {store.version.branch!r}. "
             "Write them with hub.create_tensors(dataset, label_issues)."
         )
-    return from_tensors(store)
+    return store
 
 
 def _judged_version(store, dataset, table):

@@ -268,6 +268,9 @@ class InMemoryStore:
     def head(self):
         return InMemoryStore(self._repository, self._branch)
 
+    def at(self, version):
+        return InMemoryStore(self._repository, version.branch, version.commit)
+
     def writer(self):
         return InMemoryStore(self._repository, self._branch)
 

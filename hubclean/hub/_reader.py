@@ -60,6 +60,8 @@ class TensorReader:
     def read(self, rows):
         """Rows at these positions of the dataset as an array."""
         rows = np.asarray(rows)
+        if not len(rows):  # a store does not know what they would have been
+            return np.empty((0, *_known_shape(self.row_shape)), dtype=self.dtype)
         if self.as_labels:
             return _label_values(self.store.read(self.name, rows), rows, self.name)
         if not self.info.encoded:
@@ -163,8 +165,7 @@ def stack_rows(rows, info):
     if isinstance(rows, np.ndarray) and rows.dtype != object:
         return rows
     if len(rows) == 0:
-        shape = tuple(0 if side is None else side for side in info.row_shape)
-        return np.empty((0, *shape), dtype=info.dtype)
+        return np.empty((0, *_known_shape(info.row_shape)), dtype=info.dtype)
     if all(isinstance(row, np.ndarray) for row in rows):
         if len({(row.shape, row.dtype) for row in rows}) == 1:
             return np.stack(rows)
@@ -172,6 +173,11 @@ def stack_rows(rows, info):
     for position, row in enumerate(rows):
         objects[position] = row
     return objects
+
+
+def _known_shape(row_shape):
+    """Shape of a row of no image, its open sides 0."""
+    return tuple(0 if side is None else side for side in row_shape)
 
 
 def _label_values(values, rows, name):

@@ -36,6 +36,53 @@ class NewTensor:
     class_names: tuple | None = None
 
 
+def one_row_for_each(source, table):
+    """Give rows that a source left out a place in the table, as not judged.
+
+    Parameters
+    ----------
+    source : HubSource
+        Opened with ``on_bad_rows="skip"``, perhaps.
+    table : DataFrame
+        The result table of ``source.X`` and ``source.y``.
+
+    Returns
+    -------
+    table : DataFrame
+        The same where it has a row for each row of the dataset already, or is no
+        result table of the source.
+    """
+    fits = isinstance(table, pd.DataFrame) and set(table.columns) == set(COLUMNS)
+    if not source.bad_rows or not fits or len(table) != len(source):
+        return table
+    kept = source.X.row_ids
+    predicted = source.given_labels().copy()
+    judged = table[COLUMNS[2]].to_numpy()
+    if judged.dtype.kind in "OUST" and source.class_names is not None:
+        predicted = np.array(source.class_names, dtype=object)[predicted]
+    predicted[kept] = judged
+    quality = np.full(source.n_rows, np.nan)
+    quality[kept] = table[COLUMNS[1]].to_numpy()
+    whole = pd.DataFrame(
+        {
+            COLUMNS[0]: flag_for_each(source, table[COLUMNS[0]].to_numpy()),
+            COLUMNS[1]: quality,
+            COLUMNS[2]: predicted,
+        }
+    )
+    whole.attrs.update(table.attrs)
+    return whole
+
+
+def flag_for_each(source, flags):
+    """Flags of every row of the dataset; rows that a source left out have none."""
+    if not source.bad_rows or len(flags) != len(source):
+        return flags
+    whole = np.zeros(source.n_rows, dtype=bool)
+    whole[source.X.row_ids] = flags
+    return whole
+
+
 def to_tensors(store, table, labels):
     """Check a result table, and make the three tensors of it.
 
@@ -62,7 +109,8 @@ def to_tensors(store, table, labels):
         raise DatasetChangedError(
             "hub.create_tensors: `label_issues` must have one row for each row of "
             f"{store.where}, which has {store.n_rows}; got {len(table)}. Pass the "
-            "table of this dataset, or judge it again if rows came or went."
+            "table of this dataset, or judge it again if rows came or went; where "
+            "hub.open left rows out, pass its source, which knows them."
         )
     flags, quality, predicted = (table[name] for name in COLUMNS)
     tensors = (

@@ -3,7 +3,8 @@
 import numpy as np
 
 from hubclean.exceptions import DatasetChangedError, DatasetError
-from hubclean.hub._result_table import TENSORS
+from hubclean.hub._result_table import TENSORS, flag_for_each
+from hubclean.hub._source import HubSource
 from hubclean.hub._versions import check_unchanged, newest_store
 
 
@@ -15,8 +16,9 @@ def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
     dataset : str, path, deeplake dataset, HubSource or InMemoryDataset
         It is read as it is now, even where a source was opened earlier.
     label_issues : DataFrame or array of bool, optional
-        The table with `is_label_issue`, one row for each row of the dataset. When
-        None, the tensors that `create_tensors` wrote are read.
+        The table with `is_label_issue`, one row for each row of the dataset, or of a
+        source that left rows out. When None, the tensors that `create_tensors` wrote
+        are read.
     branch : str, optional
         Branch to read; the one that is open when None.
     creds : dict, optional
@@ -44,6 +46,8 @@ def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
         flags = np.asarray(store.read(TENSORS[0], np.arange(store.n_rows)), dtype=bool)
         return store.select(np.flatnonzero(~flags), flags=TENSORS[0])
     flags = _flags(label_issues)
+    if isinstance(dataset, HubSource):
+        flags = flag_for_each(dataset, flags)
     judged = getattr(label_issues, "attrs", {}).get("hubclean", {})
     check_unchanged(store, judged.get("dataset_version") or store.version)
     if len(flags) != store.n_rows:

@@ -1,11 +1,11 @@
 """The prototype's workflow: hand over a dataset and a model, get the table."""
 
 import numpy as np
-import pandas as pd
 from scipy.special import softmax
 
 from hubclean.exceptions import EstimatorError, ParameterError
 from hubclean.hub._open import open
+from hubclean.hub._result_table import one_row_for_each
 from hubclean.hub._source import HubSource
 
 _ISSUE_KWARGS = ("filter_by", "frac_noise", "threshold", "min_examples_per_class")
@@ -80,7 +80,7 @@ def clean_labels(
         table = _judge_pretrained(source, model, params)
     else:
         table = _judge_by_folds(source, model, folds, verbose, params)
-    table = _one_row_for_each(source, table.reset_index(drop=True))
+    table = one_row_for_each(source, table.reset_index(drop=True))
     table.attrs["hubclean"] = {
         "dataset_version": source.version,
         "bad_rows": list(source.bad_rows),
@@ -183,24 +183,3 @@ def _judge(labels, pred_probs, classes, params):
 
     params = {key: value for key, value in params.items() if key != "random_state"}
     return find_label_issues(labels, pred_probs, classes=classes, **params)
-
-
-def _one_row_for_each(source, table):
-    """Give rows that were left out a place in the table, as not judged."""
-    if not source.bad_rows:
-        return table
-    kept = source.X.row_ids
-    given = source.given_labels()
-    predicted = given.copy()
-    predicted[kept] = table["predicted_labels"].to_numpy()
-    quality = np.full(source.n_rows, np.nan)
-    quality[kept] = table["label_quality"].to_numpy()
-    flags = np.zeros(source.n_rows, dtype=bool)
-    flags[kept] = table["is_label_issue"].to_numpy()
-    return pd.DataFrame(
-        {
-            "is_label_issue": flags,
-            "label_quality": quality,
-            "predicted_labels": predicted,
-        }
-    )

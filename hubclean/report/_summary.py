@@ -103,7 +103,7 @@ def summarise(
         "n_rows": len(labels),
         "n_issues": int(judged.is_label_issue.sum()),
         "n_not_judged": histogram.not_judged,
-        "classes": _classes(judged),
+        "classes": _classes(judged, class_names),
         "pairs": _pairs(judged),
         "quality_histogram": {
             "bin_edges": histogram.bin_edges.tolist(),
@@ -150,10 +150,10 @@ def _suspects(judged, rows, positions, row_names, content):
     ]
 
 
-def _classes(judged):
+def _classes(judged, class_names):
     """Label, name, rows and issues of each class, and its text in a decisions file."""
     n = len(judged.classes)
-    texts = _texts(judged)
+    texts = _texts(judged, class_names)
     n_rows = np.bincount(judged.given, minlength=n).tolist()
     n_issues = np.bincount(judged.given[judged.is_label_issue], minlength=n).tolist()
     return [
@@ -164,18 +164,25 @@ def _classes(judged):
     ]
 
 
-def _texts(judged):
+def _texts(judged, class_names):
     """How each class is written in a decisions file: its label, as text.
 
     Where the name of one class is the label of another, stars "1" to "5" coded from
     0 for example, a dataset with class names reads such a text as the name: so it is
-    the names that are written.
+    the names that are written. Classes without a row count: the dataset knows them.
     """
-    labels = [str(label) for label in judged.classes.tolist()]
-    names = judged.names
-    label_of = dict(zip(labels, names, strict=True))
-    mixed = any(label_of.get(name, name) != name for name in names)
-    return names if mixed and len(set(names)) == len(names) else labels
+    known = {}
+    if isinstance(class_names, dict):
+        known = class_names
+    elif class_names is not None and judged.classes.dtype.kind in "iu":
+        known = dict(enumerate(class_names))
+    present = dict(zip(judged.classes.tolist(), judged.names, strict=True))
+    name_of = {str(label): str(name) for label, name in {**known, **present}.items()}
+    names = name_of.values()
+    mixed = any(name_of.get(name, name) != name for name in names)
+    if mixed and len(set(names)) == len(names):
+        return judged.names
+    return [str(label) for label in present]
 
 
 def _pairs(judged):

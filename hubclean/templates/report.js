@@ -11,7 +11,7 @@
 
   // ---- What was decided: row -> {d, k}; the order is the order of deciding. ----
   const decisions = new Map();
-  const history = [];
+  const history = []; // [row, decision before], or [null, foreign before]
   let foreign = []; // decisions of a loaded file for rows that this report leaves out
   let unsaved = false;
   const storeKey = "hubclean:" + data.report_id;
@@ -31,6 +31,7 @@
   function takeOver() {
     decisions.clear();
     history.length = 0;
+    foreign = [];
     restore();
     shownPage = -1;
     panelShows = -1;
@@ -46,13 +47,14 @@
     }
     if (!kept || !Array.isArray(kept.entries)) return;
     const given = new Map(suspects.map((s) => [s.row, s.given]));
+    if (Array.isArray(kept.foreign)) foreign = kept.foreign.filter((line) => Array.isArray(line) && position(line[0]) === line[0]);
+    if (foreign.length) history.push([null, []]);
     for (const [row, d, k] of kept.entries) {
       if (!given.has(row) || !["keep", "relabel", "prune"].includes(d)) continue;
       if (d === "relabel" && !classes[k]) continue;
       history.push([row, undefined]);
       decisions.set(row, d === "relabel" ? { d, k } : { d });
     }
-    foreign = Array.isArray(kept.foreign) ? kept.foreign : [];
   }
 
   // ---- What is shown. ----
@@ -256,7 +258,8 @@
     const last = history.pop();
     if (!last) return;
     const [row, before] = last;
-    if (before) decisions.set(row, before);
+    if (row === null) foreign = before;
+    else if (before) decisions.set(row, before);
     else decisions.delete(row);
     store();
     const p = found.findIndex((i) => suspects[i].row === row);
@@ -264,7 +267,8 @@
     shownPage = -1;
     panelShows = -1;
     show(true);
-    byId("status").textContent = `Undone: row ${number.format(row)}. ${progressText()}`;
+    if (row === null) say(`Undone: the decisions loaded for rows that are not in this report. ${number.format(foreign.length)} are left.`);
+    else byId("status").textContent = `Undone: row ${number.format(row)}. ${progressText()}`;
   }
 
   function go(to) {
@@ -318,6 +322,12 @@
     return lines;
   }
 
+  // "48", and "48.0" as a table writes it beside a missing value; "" where it is no position.
+  function position(text) {
+    const row = /^\s*\d+(\.0*)?\s*$/.test(text) ? Number(text) : NaN;
+    return Number.isSafeInteger(row) ? String(row) : "";
+  }
+
   function load(text, name) {
     const [head, ...lines] = parse(text);
     const at = COLUMNS.map((column) => (head || []).indexOf(column));
@@ -334,12 +344,13 @@
     const bySuspect = new Map(suspects.map((s) => [String(s.row), s]));
     const byLabel = new Map(classes.map((c, k) => [labelText(k), k]));
     let taken = 0, refused = 0;
-    const elsewhere = [];
+    const elsewhere = new Map();
     for (const line of read) {
-      const [row, d, label, given] = line;
+      const [, d, label, given] = line;
+      const row = position(line[0]);
       const s = bySuspect.get(row);
-      if (!["keep", "relabel", "prune"].includes(d) || (d === "relabel" && !byLabel.has(label))) refused += 1;
-      else if (!s) elsewhere.push(line);
+      if (!row || !["keep", "relabel", "prune"].includes(d) || (d === "relabel" && !byLabel.has(label))) refused += 1;
+      else if (!s) elsewhere.set(row, [row, ...line.slice(1)]);
       else if (given !== labelText(s.given)) refused += 1;
       else {
         history.push([s.row, decisions.get(s.row)]);
@@ -347,11 +358,12 @@
         taken += 1;
       }
     }
-    foreign = [...foreign.filter((a) => !elsewhere.some((b) => b[0] === a[0])), ...elsewhere];
+    if (elsewhere.size) history.push([null, foreign]);
+    foreign = [...foreign.filter((line) => !elsewhere.has(line[0])), ...elsewhere.values()];
     store();
     goOn(true);
     say(`${number.format(taken)} decisions loaded from ${name}.` +
-      (elsewhere.length ? ` ${number.format(elsewhere.length)} more are for rows that are not in this report; they are exported again.` : "") +
+      (elsewhere.size ? ` ${number.format(elsewhere.size)} more are for rows that are not in this report; they are exported again.` : "") +
       (refused ? ` ${number.format(refused)} lines do not fit this report and were left out.` : ""));
   }
 

@@ -196,6 +196,59 @@ def test_a_file_loaded_back_goes_on_where_it_was(page, report, dataset, tmp_path
     assert set(exported.rows.tolist()) == {rows[0], rows[1], beyond}
 
 
+def load(page, file):
+    """Load a file; what the page says about it."""
+    page.script("document.getElementById('message').textContent = ''")
+    page.find("#load").send_keys(str(file))
+    page.wait(lambda: "loaded" in page.text("#message"))
+    return page.text("#message")
+
+
+def test_rows_that_are_no_positions_are_left_out(page, report, dataset, tmp_path):
+    labels, issues, _ = dataset
+    rows, version = worst_rows(issues), f"test of {tmp_path.name}"
+    beyond = int(np.flatnonzero(~issues["is_label_issue"])[0])
+    lines = [
+        [f"{rows[0]}.0", "prune", "", labels[rows[0]], version],
+        [f" {rows[1]} ", "keep", "", labels[rows[1]], version],
+        [f"{beyond}.0", "prune", "", labels[beyond], version],
+        [beyond, "keep", "", labels[beyond], version],
+        *[[row, "prune", "", 1, version] for row in ["abc", "", -1, 1.5, "1e2", 2**60]],
+    ]
+    page.open(report)
+    assert load(page, write_csv(tmp_path / "mine.csv", lines)) == (
+        "2 decisions loaded from mine.csv. 1 more are for rows that are not in this "
+        "report; they are exported again. 6 lines do not fit this report and were left "
+        "out."
+    )
+    page.press("k")
+    assert page.text("#progress-text") == "3 of 90 decided"
+    exported = read_decisions(page.export())
+    assert exported.rows.tolist() == sorted([*rows[:3], beyond])
+    assert exported.counts() == {"keep": 3, "relabel": 0, "prune": 1}
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_loaded_rows_that_are_not_in_the_report_can_be_undone(
+    page, report, dataset, tmp_path, reloaded
+):
+    labels, issues, _ = dataset
+    version = f"test of {tmp_path.name}"
+    beyond = int(np.flatnonzero(~issues["is_label_issue"])[0])
+    line = [beyond, "prune", "", labels[beyond], version]
+    page.open(report)
+    page.press("k")
+    load(page, write_csv(tmp_path / "mine.csv", [line]))
+    if reloaded:
+        page.open(report)
+        page.press("u")  # after a reload the rows of the report go first
+    page.press("u")
+    assert "not in this report. 0 are left." in page.text("#message")
+    page.open(report)
+    assert page.find("#export").is_enabled() is not reloaded
+    assert page.text("#progress-text") == f"{1 - reloaded} of 90 decided"
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

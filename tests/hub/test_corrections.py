@@ -158,7 +158,11 @@ BAD = {
         ValidationError,
         "decision missing",
     ),
-    "unknown column": (lambda d: d.assign(x=1), ValidationError, "unknown x"),
+    "misspelt column": (
+        lambda d: d.rename(columns={"new_label": "New Labels"}),
+        ValidationError,
+        "got what looks like 'New Labels' for new_label. Add or rename it",
+    ),
     "unknown decision": (
         lambda d: d.assign(decision="burn"),
         ParameterError,

@@ -5,7 +5,7 @@ import pytest
 import hubclean
 from hubclean import hub
 from hubclean.exceptions import DatasetChangedError, DatasetError, LabelsError
-from hubclean.hub._label_tensors import _write
+from hubclean.hub._label_tensors import _write, open_judged
 from hubclean.hub._result_table import to_tensors
 from tests.hub.conftest import (
     CLASS_NAMES,
@@ -73,6 +73,32 @@ def test_predicted_labels_may_be_names(dataset, table, as_names):
     assert again["predicted_labels"].tolist() == table["predicted_labels"].tolist()
     source = hub.open(dataset, labels="label_issues/predicted_labels")
     assert source.y.dtype.kind == "i"  # stored as codes either way
+
+
+@pytest.mark.parametrize("as_names", [True, False])
+def test_rows_that_the_source_left_out_may_be_missing(make, table, as_names):
+    columns = simple_columns()
+    for row in (2, 9):
+        columns["images"][row] = b"no image"
+    dataset = make(columns, class_names={"labels": CLASS_NAMES})
+    source = hub.open(dataset, on_bad_rows="skip")
+    if as_names:
+        names = np.array(CLASS_NAMES, dtype=object)
+        table["predicted_labels"] = names[table["predicted_labels"]]
+    few = table.drop(index=[2, 9]).reset_index(drop=True)
+    few.attrs["hubclean"] = {"parameters": {"folds": 3}}
+    with pytest.raises(DatasetChangedError, match="pass its source, which knows them"):
+        hub.create_tensors(dataset, few)
+    assert len(hub.clean_view(source, few)) == 12 - 3
+    hub.create_tensors(source, few)
+    again, provenance = hub.read_label_issues(dataset)
+    assert provenance["bad_rows"] == [2, 9]
+    assert provenance["parameters"] == {"folds": 3}
+    table.loc[[2, 9], "label_quality"] = np.nan  # flagged neither, with the given label
+    pd.testing.assert_frame_equal(again, table)
+    assert len(hub.clean_view(dataset)) == 12 - 3
+    with pytest.raises(DatasetError, match="holds this very table already"):
+        hub.create_tensors(source, few)
 
 
 def test_text_labels_are_their_own_class_names(make):
@@ -272,6 +298,58 @@ def test_rows_added_later_count_as_not_judged(dataset, table):
 def test_reading_says_when_there_is_nothing(dataset):
     with pytest.raises(DatasetError, match="Write them with hub.create_tensors"):
         hub.read_label_issues(dataset)
+
+
+def change_a_label(dataset, name="labels", branch=None):
+    """Change the first label behind everybody's back."""
+    store = hub.open(dataset, branch=branch)._store.writer()
+    store.set_rows(name, [0], np.array([3]))
+    store.commit("somebody else")
+
+
+CHANGES = {
+    "no change": lambda dataset: None,
+    "appended": lambda dataset: append_rows(dataset, NEW_ROW),
+    "relabelled": change_a_label,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@on_s3_too
+def test_what_was_judged_is_opened_as_it_was(dataset, table, change):
+    source = hub.open(dataset)
+    hub.create_tensors(source, table, branch="review")
+    CHANGES[change](dataset)
+    again, provenance, judged = open_judged(dataset, "review")
+    pd.testing.assert_frame_equal(again, table)
+    assert judged.version == source.version == provenance["dataset_version"]
+    assert judged.y.read().tolist() == source.y.read().tolist()
+    np.testing.assert_array_equal(judged.X.read([3]), source.X.read([3]))
+
+
+def test_the_branch_and_the_labels_that_were_judged_are_opened(make, table):
+    columns = simple_columns()
+    columns["others"] = columns["labels"][::-1].copy()
+    names = {"labels": CLASS_NAMES, "others": CLASS_NAMES}
+    dataset = make(columns, class_names=names)
+    hub.open(dataset)._store.writer().create_branch("dev")
+    change_a_label(dataset, "others", "dev")
+    source = hub.open(dataset, labels="others", branch="dev")
+    hub.create_tensors(source, table, branch="review")
+    judged = open_judged(dataset, "review")[2]
+    assert judged.labels == "others" and judged.version == source.version
+    assert judged.y.read().tolist() == [3, *columns["others"][1:]]
+    with pytest.raises(DatasetError, match="about the labels 'others'; got 'labels'"):
+        open_judged(dataset, "review", labels="labels")
+
+
+def test_a_branch_that_was_changed_since_is_not_paired_with_what_was_judged(
+    dataset, table
+):
+    hub.create_tensors(dataset, table, branch="review")
+    change_a_label(dataset, branch="review")
+    with pytest.raises(DatasetChangedError, match="changed since it was judged"):
+        open_judged(dataset, "review")
 
 
 def test_two_writers_at_once(deeplake_dataset, table):

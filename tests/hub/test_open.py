@@ -1,6 +1,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.utils import _safe_indexing, indexable
 
@@ -110,6 +111,27 @@ def test_subsets_follow_numpy_and_stay_lazy(dataset, index):
         np.testing.assert_array_equal(subset.read(), want)
         np.testing.assert_array_equal(subset[::-1].read([0]), want[-1:])
     np.testing.assert_array_equal(row_digests(subset), row_digests(X)[subset.row_ids])
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@on_s3_too
+def test_no_row_at_all_keeps_shape_and_type(make, pruned):
+    columns = simple_columns()
+    columns["embeddings"] = np.zeros((12, 3), dtype=np.float32)
+    columns["texts"] = ["a"] * 12
+    dataset = make(columns, class_names={"labels": CLASS_NAMES})
+    branch = None
+    if pruned:
+        everything = pd.DataFrame({"row": range(12), "decision": "prune"})
+        hub.apply_decisions(dataset, everything, branch := "nothing left")
+    shapes = {"images": (0, 0, 0, 0), "embeddings": (0, 3), "texts": (0,)}
+    for name, shape in shapes.items():
+        source = hub.open(dataset, images=name, branch=branch, on_bad_rows="skip")
+        for column, expected in ((source.X, shape), (source.y, (0,))):
+            rows = column.read([])
+            assert (rows.shape, rows.dtype) == (expected, column.dtype)
+        if pruned:
+            assert np.asarray(source.X).shape == shape and len(source) == 0
 
 
 def test_one_row_and_iteration(dataset):
