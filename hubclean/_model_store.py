@@ -6,6 +6,7 @@ It imports nothing from hubclean.
 import pickle
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 
 class _TooLarge(Exception):
@@ -84,7 +85,7 @@ class ModelStore:
 
 #: Of this process.
 final_models = ModelStore(max_bytes=256 * 2**20)
-_also_forgotten = []
+_also_forgotten: list[Callable[[], None]] = []
 
 
 def also_forget(clear):

@@ -270,6 +270,37 @@ def test_tensors_that_no_reset_sets_count():
     assert name(Follows(1.0)) != name(Follows(0.0))
 
 
+def test_frozen_layers_count_as_they_are():
+    """Training changes nothing in them, and no reset is meant for them."""
+    torch = pytest.importorskip("torch")
+    from hubclean.pytorch import skorch
+
+    def body(mean=0.0):
+        norm = torch.nn.BatchNorm1d(4, affine=False)
+        norm.running_mean.fill_(mean)
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), norm)
+
+    def name(part):
+        return fingerprint(skorch(module=torch.nn.Sequential(part, torch.nn.ReLU())))
+
+    learned = body()
+    learned[0].bias.requires_grad_(False)
+    again = body()
+    again.load_state_dict(learned.state_dict())
+    again[0].weight.data += 1
+    again[0].bias.requires_grad_(False)
+    assert name(learned) == name(again)
+    again[0].bias.data += 1
+    assert name(learned) != name(again)
+
+    frozen = body().requires_grad_(False)
+    statistics = body(1.0).requires_grad_(False)
+    statistics[0].load_state_dict(frozen[0].state_dict())
+    assert name(frozen) == name(frozen) != name(statistics)
+    assert name(frozen) != name(body().requires_grad_(False))
+    assert name(body()) == name(body(1.0))
+
+
 def test_lazy_layers_and_hooks():
     torch = pytest.importorskip("torch")
     from hubclean.pytorch import skorch

@@ -45,6 +45,15 @@ def test_a_buffer_that_no_reset_sets_tells_models_apart(tmp_path):
     assert n_kept(tmp_path) == 6
 
 
+def test_frozen_layers_tell_models_apart(tmp_path):
+    for scale in (1.0, 0.0):
+        first = nn.Linear(4, 8).requires_grad_(False)
+        first.weight.data *= scale
+        module = nn.Sequential(first, nn.ReLU(), nn.Linear(8, 3))
+        kept = probs(module=module, memory=tmp_path)
+        np.testing.assert_array_equal(kept, probs(module=module))
+
+
 def test_lazy_layers_are_kept(tmp_path):
     for _ in range(2):
         module = nn.Sequential(nn.LazyLinear(3))

@@ -19,6 +19,7 @@ from hubclean._fingerprint._code import (
     version_of,
 )
 from hubclean._fingerprint._networks import (
+    is_frozen,
     is_keras_object,
     is_torch_module,
     is_torch_tensor,
@@ -124,7 +125,7 @@ class _Namer:
         if is_torch_tensor(value):
             return "tensor", tensor_parts(value)
         if is_torch_module(value):
-            return "module", [type(value), *module_parts(value, self._fresh)]
+            return self._describe_module(value)
         if is_keras_object(value):
             return "keras", keras_parts(value, self._fresh)
         if hasattr(value, "iloc"):
@@ -194,6 +195,13 @@ class _Namer:
         if is_installed(value.__name__):
             return "import", [value.__name__, version_of(value.__name__)]
         return "import", [source_digest(value)]
+
+    def _describe_module(self, value):
+        fresh = self._fresh and not is_frozen(value)
+        return "module", [
+            type(value),
+            self._name_as(module_parts(value, fresh), fresh=fresh, frozen=self._frozen),
+        ]
 
     def _describe_estimator(self, value):
         cls = type(value)

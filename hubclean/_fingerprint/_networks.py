@@ -65,7 +65,8 @@ def module_parts(module, fresh):
     module : torch.nn.Module
         The module.
     fresh : bool
-        Whether `reset_parameters` is called before every training.
+        Whether `reset_parameters` is called before every training. What is frozen
+        counts as it is.
 
     Returns
     -------
@@ -82,6 +83,12 @@ def module_parts(module, fresh):
                 for key, one in state.get(name, {}).items()
             }
     return [state]
+
+
+def is_frozen(module):
+    """Whether a module has weights, and training changes none of them."""
+    weights = list(module.parameters())
+    return bool(weights) and not any(one.requires_grad for one in weights)
 
 
 def _without_handles(state):
@@ -106,12 +113,14 @@ def _without_handles(state):
 
 
 def _drawn_anew(module, reset):
-    """Names of the tensors that a reset sets, whatever was in them.
+    """Names of the tensors that a reset sets, whatever was in them; frozen ones stay.
 
     Of a class that is not torch's own, or has further tensors, two copies that hold
     other numbers are reset with the same random ones: what differs was not drawn.
     """
-    names = {*module._parameters, *module._buffers}
+    weights = module._parameters.items()
+    learned = {name for name, one in weights if one is None or one.requires_grad}
+    names = {*learned, *module._buffers}
     is_torchs = type(module).__module__.startswith("torch.nn.modules.")
     if is_torchs and all(map(_TORCHS_OWN.fullmatch, names)):
         return names
