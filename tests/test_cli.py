@@ -874,6 +874,32 @@ def test_apply_leaves_what_is_not_decided_as_it_is_written(tmp_path, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_labels_that_are_dates(table, tmp_path, capsys, zone):
+    frame = pd.read_csv(table)
+    days = frame["kind"].map({"ham": "2020-01-01", "spam": "2021-01-01"})
+    frame["kind"] = pd.to_datetime(days).dt.tz_localize(zone)
+    path, issues, report = (
+        tmp_path / name for name in ("t.parquet", "i.csv", "r.json")
+    )
+    frame.to_parquet(path)
+    options = [path, "--target", "kind", "--issues", issues]
+    assert run("find", *options, *QUICK, "--report", report) == 0
+    result = json.loads(report.read_text())
+    lines = [
+        [suspect["row"], "relabel"]
+        + [result["classes"][suspect[key]]["text"] for key in ("predicted", "given")]
+        for suspect in result["suspects"]
+    ]
+    assert [line[0] for line in lines] in ([4, 9], [9, 4])
+    assert run("report", *options, "-o", tmp_path / "again.json") == 0
+    decisions = decisions_file(tmp_path / "d.csv", lines, result["dataset_version"])
+    assert run("apply", decisions, path, "--target", "kind", "-o", out) == 0
+    frame.loc[[4, 9], "kind"] = frame["kind"].iloc[[2, 3]].tolist()
+    pd.testing.assert_frame_equal(pd.read_parquet(out), frame, check_dtype=False)
+    capsys.readouterr()
+
+
 def test_apply_keeps_the_index_of_a_parquet_file(tmp_path, capsys):
     index = pd.Index(["a", "b", "c"], name="key")
     frame = pd.DataFrame({"x": [1, None, 3], "kind": ["u", "v", "u"]}, index=index)
@@ -947,6 +973,10 @@ def test_images_without_classes_are_told(folder, capsys):
     assert run("find", folder / "red") == 1
     err = capsys.readouterr().err
     assert "got images in the folder itself, " in err and err.count("\n") == 1
+    pytest.importorskip("deeplake")
+    (folder / "red" / "empty").mkdir()
+    assert run("find", folder / "red" / "empty") == 1
+    assert "one folder for each class" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("evidence", ["leave_one_out", "cv,leave_one_out"])

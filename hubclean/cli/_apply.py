@@ -130,9 +130,11 @@ def _apply_to_table(decisions, path, target, output):
     changed = np.isin(kept, decisions.rows_to("relabel"))
     if is_parquet(path) or is_parquet(output):
         numbered = isinstance(frame.index, pd.RangeIndex)
+        cell_of = dict(zip(labels.tolist(), frame[target], strict=True))
         frame = frame.iloc[kept].copy()
         if changed.any():
-            frame.iloc[changed, frame.columns.get_loc(target)] = corrected[changed]
+            cells = [cell_of[label] for label in corrected[changed].tolist()]
+            frame.iloc[changed, frame.columns.get_loc(target)] = cells
         write_table(frame.reset_index(drop=True) if numbered else frame, output)
         return
     cells = read_text_table(path).fillna("")

@@ -157,11 +157,25 @@ def open_data(dataset, *, images, labels, target, branch=None, dropped=()):
     if kind == "folder":
         return _open_folder(dataset)
     hub = require("hubclean.hub", extra="hub", by="hubclean find")
-    source = hub.open(dataset, images, labels, branch=branch)
+    try:
+        source = hub.open(dataset, images, labels, branch=branch)
+    except DatasetError as exc:
+        if _may_be_hub(dataset):
+            raise
+        raise DatasetError(
+            f"{exc} For images without a Hub dataset, there must be one folder for "
+            f"each class, with files that end in {', '.join(sorted(SUFFIXES))}."
+        ) from exc
     given = np.asarray(source.y)
     _check_codes(dataset, labels, given, source.class_names)
     return Data("hub", source.X, given, source.X, None, source.class_names,
                 source.version, source)  # fmt: skip
+
+
+def _may_be_hub(dataset):
+    """Whether a URL is meant, or a folder where some Deep Lake wrote."""
+    signs = ("_deeplake_log", "dataset_meta.json", "dataset_lock.lock")
+    return "://" in dataset or any(Path(dataset, sign).exists() for sign in signs)
 
 
 def _check_codes(dataset, name, labels, class_names):
@@ -398,7 +412,7 @@ def write_table(frame, path, *, header=True):
 
 
 def labels_of_table(frame, target, path):
-    """Labels of a table, and a clear word where the column is not there."""
+    """Labels of a table, dates as text, and a clear word where there is no column."""
     if target is None or target not in frame.columns:
         typer = require("typer", extra="cli", by="The command hubclean")
         came = "it is missing" if target is None else f"got {target!r}"
@@ -406,7 +420,10 @@ def labels_of_table(frame, target, path):
             f"--target must name the column of {path} that holds the labels; {came}. "
             f"Columns: {', '.join(map(str, frame.columns[:20]))}."
         )
-    return frame[target]
+    labels = frame[target]
+    if labels.dtype.kind in "mM":
+        return labels.astype(str).where(labels.notna())
+    return labels
 
 
 def _learned_from(frame, dropped, path):
