@@ -1,5 +1,6 @@
 """What DATASET may be: a Hub dataset, a folder of images, or a table in a file."""
 
+import contextlib
 import os
 import warnings
 from dataclasses import dataclass, replace
@@ -292,6 +293,11 @@ def is_parquet(path):
     return Path(path).suffix.lower() in _PARQUET
 
 
+def separator_of(path):
+    """What stands between the fields of a table; None for a Parquet table."""
+    return _TABLES[Path(path).suffix.lower()]
+
+
 def check_table_format(path):
     """Refuse a Parquet file where the package that reads and writes it is missing."""
     if is_parquet(path):
@@ -356,7 +362,7 @@ def check_table_name(path, option):
 def read_table(path):
     """Whole data frame of a CSV, TSV or Parquet file."""
     check_table_format(path)
-    separator = _TABLES[path.suffix.lower()]
+    separator = separator_of(path)
     try:
         if separator is None:
             return pd.read_parquet(path)
@@ -373,42 +379,31 @@ def read_table(path):
         raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
 
 
-def read_text_table(path):
-    """Table of a CSV or TSV file with every cell as it is written.
-
-    Returns
-    -------
-    frame : DataFrame of str
-        Columns 0, 1 and so on; the first row is the header.
-    """
-    separator = _TABLES[path.suffix.lower()]
-    try:
-        return pd.read_csv(
-            path, sep=separator, header=None, dtype=str, keep_default_na=False
-        )
-    except (ValueError, UnicodeError) as exc:
-        raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
-
-
 def partial_of(path):
     """File beside another one that is written first, and takes its place then."""
     return path.with_name(path.name + ".partial")
 
 
+@contextlib.contextmanager
+def written_whole(path):
+    """Give a file to write; it takes the place of another when all of it is there."""
+    partial = partial_of(Path(path))
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_table(frame, path, *, header=True):
     """Write a data frame in the format that the name of the file tells."""
-    path = Path(path)
     check_table_format(path)
-    separator = _TABLES[path.suffix.lower()]
-    partial = partial_of(path)
-    try:
+    separator = separator_of(path)
+    with written_whole(path) as partial:
         if separator is None:
             frame.to_parquet(partial)
         else:
             frame.to_csv(partial, sep=separator, index=False, header=header)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def labels_of_table(frame, target, path):
