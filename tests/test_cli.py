@@ -19,6 +19,7 @@ from hubclean._folder import FolderSource
 from hubclean._pixels import as_bytes, image_of
 from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
+from hubclean.cli._records import spans_of_fields, split_records
 from hubclean.cli._sized import SizedColumn
 from hubclean.cli._sources import check_table_format, read_table
 from hubclean.exceptions import BadRowsError, DatasetError, MissingPackageError
@@ -918,6 +919,59 @@ class TestFolder:
             FolderSource(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\ufeffx,kind\r\n1,a\r\n2,b\r\n", "\ufeffx,kind\r\n1,b\r\n2,b\r\n"),
+        ('"x","kind"\n"1","a"\n2,"b"', '"x","kind"\n"1","b"\n2,"b"'),
+        ('x,kind\n5" ,a\n\n"c\r,""",b\n', 'x,kind\n5" ,b\n"c\r,""",b\n'),
+        ("x,kind,y,z\n1,a,\n2,b\n", "x,kind,y,z\n1,b,\n2,b\n"),
+    ],
+    ids=["mark-and-ends", "quotes", "odd-quotes", "short-rows"],
+)
+def test_apply_keeps_every_byte_that_is_not_decided(tmp_path, capsys, before, after):
+    path, out = tmp_path / "t.csv", tmp_path / "out.csv"
+    path.write_bytes(before.encode())
+    decisions = decisions_file(tmp_path / "d.csv", [[0, "relabel", "b", "a"]], "")
+    assert run("apply", decisions, path, "--target", "kind", "-o", out) == 0
+    assert out.read_bytes().decode() == after
+    capsys.readouterr()
+
+
+def unquoted(field):
+    """Value of a field of a CSV file."""
+    quoted = re.fullmatch('"((?:[^"]|"")*)"(.*)', field, re.DOTALL)
+    return field if quoted is None else quoted[1].replace('""', '"') + quoted[2]
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_records_are_those_that_pandas_reads(separator):
+    rng = np.random.default_rng(0)
+    compared = 0
+    for _ in range(600):
+        parts = ["a", "b", " ", '"', "\n", "\r\n", separator]
+        text = "".join(rng.choice(parts, rng.integers(2, 12)))
+        data = f"h{separator * 9}\n{text}\n".encode()
+        try:
+            cells = pd.read_csv(
+                io.BytesIO(data),
+                sep=separator,
+                header=None,
+                dtype=str,
+                keep_default_na=False,
+            )
+        except pd.errors.ParserError:
+            continue
+        records = split_records(data, separator.encode())
+        assert len(records) == len(cells), data
+        for record, row in zip(records, cells.fillna("").to_numpy(), strict=True):
+            spans = spans_of_fields(record, separator.encode())
+            fields = [unquoted(record[a:b].decode()) for a, b in spans]
+            assert fields + [""] * (10 - len(fields)) == row.tolist(), data
+        compared += 1
+    assert compared > 400
+
+
 def test_apply_leaves_what_is_not_decided_as_it_is_written(tmp_path, capsys):
     path, out = tmp_path / "towns.csv", tmp_path / "out.csv"
     path.write_text(
@@ -938,6 +992,31 @@ def test_apply_leaves_what_is_not_decided_as_it_is_written(tmp_path, capsys):
         '10001,"U, S",3,002,z,\n'
         "20002,,4.0,002,w,no\n"
     )
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_labels_that_are_dates(table, tmp_path, capsys, zone):
+    frame = pd.read_csv(table)
+    days = frame["kind"].map({"ham": "2020-01-01", "spam": "2021-01-01"})
+    frame["kind"] = pd.to_datetime(days).dt.tz_localize(zone)
+    path, issues = tmp_path / "t.parquet", tmp_path / "i.csv"
+    report, out = tmp_path / "r.json", tmp_path / "out.parquet"
+    frame.to_parquet(path)
+    options = [path, "--target", "kind", "--issues", issues]
+    assert run("find", *options, *QUICK, "--report", report) == 0
+    result = json.loads(report.read_text())
+    lines = [
+        [suspect["row"], "relabel"]
+        + [result["classes"][suspect[key]]["text"] for key in ("predicted", "given")]
+        for suspect in result["suspects"]
+    ]
+    assert [line[0] for line in lines] in ([4, 9], [9, 4])
+    assert run("report", *options, "-o", tmp_path / "again.json") == 0
+    decisions = decisions_file(tmp_path / "d.csv", lines, result["dataset_version"])
+    assert run("apply", decisions, path, "--target", "kind", "-o", out) == 0
+    frame.loc[[4, 9], "kind"] = frame["kind"].iloc[[2, 3]].tolist()
+    pd.testing.assert_frame_equal(pd.read_parquet(out), frame, check_dtype=False)
     capsys.readouterr()
 
 
@@ -1014,6 +1093,10 @@ def test_images_without_classes_are_told(folder, capsys):
     assert run("find", folder / "red") == 1
     err = capsys.readouterr().err
     assert "got images in the folder itself, " in err and err.count("\n") == 1
+    pytest.importorskip("deeplake")
+    (folder / "red" / "empty").mkdir()
+    assert run("find", folder / "red" / "empty") == 1
+    assert "one folder for each class" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("evidence", ["leave_one_out", "cv,leave_one_out"])

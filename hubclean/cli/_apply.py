@@ -1,5 +1,6 @@
 """``hubclean apply``: put the decisions of a review into the data."""
 
+import io
 import itertools
 import os
 import shutil
@@ -14,6 +15,7 @@ from hubclean._compat import require
 from hubclean._decisions import apply_decisions_to_arrays, read_decisions
 from hubclean._folder import FolderSource
 from hubclean.cli._console import print_json, print_summary, writing
+from hubclean.cli._records import BOM, field_of, split_records, with_field
 from hubclean.cli._sources import (
     check_options,
     check_output,
@@ -22,9 +24,10 @@ from hubclean.cli._sources import (
     kind_of_dataset,
     labels_of_table,
     read_table,
-    read_text_table,
     reviewed_folder,
+    separator_of,
     write_table,
+    written_whole,
 )
 from hubclean.exceptions import DatasetChangedError, DatasetError
 
@@ -130,23 +133,41 @@ def _apply_to_table(decisions, path, target, output):
     changed = np.isin(kept, decisions.rows_to("relabel"))
     if is_parquet(path) or is_parquet(output):
         numbered = isinstance(frame.index, pd.RangeIndex)
+        cell_of = dict(zip(labels.tolist(), frame[target], strict=True))
         frame = frame.iloc[kept].copy()
         if changed.any():
-            frame.iloc[changed, frame.columns.get_loc(target)] = corrected[changed]
+            cells = [cell_of[label] for label in corrected[changed].tolist()]
+            frame.iloc[changed, frame.columns.get_loc(target)] = cells
         write_table(frame.reset_index(drop=True) if numbered else frame, output)
         return
-    cells = read_text_table(path).fillna("")
-    if len(cells) != len(frame) + 1:
-        raise DatasetError(
-            f"{path}: the header and {len(frame)} rows were expected; got {len(cells)} "
-            "records. Remove rows that hold nothing."
-        )
     column = frame.columns.get_loc(target)
-    written = cells[column].to_numpy()[1:]
-    as_written = dict(zip(labels[::-1].tolist(), written[::-1], strict=True))
-    relabelled = [as_written[label] for label in corrected[changed].tolist()]
-    cells.iloc[1 + kept[changed], column] = relabelled
-    write_table(cells.iloc[np.append(0, 1 + kept)], output, header=False)
+    text = _corrected_text(path, column, labels, kept, corrected, changed)
+    if separator_of(path) != separator_of(output):
+        cells = pd.read_csv(io.BytesIO(text), sep=separator_of(path), header=None,
+                            dtype=str, keep_default_na=False)  # fmt: skip
+        write_table(cells.fillna(""), output, header=False)
+        return
+    with written_whole(output) as partial:
+        partial.write_bytes(text)
+
+
+def _corrected_text(path, column, labels, kept, corrected, changed):
+    """Text of a CSV or TSV file with other labels in some of the rows kept."""
+    data, separator = path.read_bytes(), separator_of(path).encode()
+    mark = BOM if data.startswith(BOM) else b""
+    header, *records = split_records(data[len(mark) :], separator)
+    if len(records) != len(labels):
+        raise DatasetError(
+            f"{path}: the header and {len(labels)} rows were expected; got "
+            f"{1 + len(records)} records. Remove rows that hold nothing."
+        )
+    rows = range(len(labels) - 1, -1, -1)  # so that the first of a label stays
+    row_of = dict(zip(labels[::-1].tolist(), rows, strict=True))
+    new = {}
+    for row, label in zip(kept[changed], corrected[changed].tolist(), strict=True):
+        example = field_of(records[row_of[label]], column, separator)
+        new[row] = with_field(records[row], column, separator, example)
+    return mark + header + b"".join(new.get(row, records[row]) for row in kept)
 
 
 def _apply_to_folder(decisions, folder, output):

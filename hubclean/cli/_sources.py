@@ -1,5 +1,6 @@
 """What DATASET may be: a Hub dataset, a folder of images, or a table in a file."""
 
+import contextlib
 import os
 import warnings
 from dataclasses import dataclass, replace
@@ -157,11 +158,25 @@ def open_data(dataset, *, images, labels, target, branch=None, dropped=()):
     if kind == "folder":
         return _open_folder(dataset)
     hub = require("hubclean.hub", extra="hub", by="hubclean find")
-    source = hub.open(dataset, images, labels, branch=branch)
+    try:
+        source = hub.open(dataset, images, labels, branch=branch)
+    except DatasetError as exc:
+        if _may_be_hub(dataset):
+            raise
+        raise DatasetError(
+            f"{exc} For images without a Hub dataset, there must be one folder for "
+            f"each class, with files that end in {', '.join(sorted(SUFFIXES))}."
+        ) from exc
     given = np.asarray(source.y)
     _check_codes(dataset, labels, given, source.class_names)
     return Data("hub", source.X, given, source.X, None, source.class_names,
                 source.version, source)  # fmt: skip
+
+
+def _may_be_hub(dataset):
+    """Whether a URL is meant, or a folder where some Deep Lake wrote."""
+    signs = ("_deeplake_log", "dataset_meta.json", "dataset_lock.lock")
+    return "://" in dataset or any(Path(dataset, sign).exists() for sign in signs)
 
 
 def _check_codes(dataset, name, labels, class_names):
@@ -278,6 +293,11 @@ def is_parquet(path):
     return Path(path).suffix.lower() in _PARQUET
 
 
+def separator_of(path):
+    """What stands between the fields of a table; None for a Parquet table."""
+    return _TABLES[Path(path).suffix.lower()]
+
+
 def check_table_format(path):
     """Refuse a Parquet file where the package that reads and writes it is missing."""
     if is_parquet(path):
@@ -342,7 +362,7 @@ def check_table_name(path, option):
 def read_table(path):
     """Whole data frame of a CSV, TSV or Parquet file."""
     check_table_format(path)
-    separator = _TABLES[path.suffix.lower()]
+    separator = separator_of(path)
     try:
         if separator is None:
             return pd.read_parquet(path)
@@ -359,46 +379,35 @@ def read_table(path):
         raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
 
 
-def read_text_table(path):
-    """Table of a CSV or TSV file with every cell as it is written.
-
-    Returns
-    -------
-    frame : DataFrame of str
-        Columns 0, 1 and so on; the first row is the header.
-    """
-    separator = _TABLES[path.suffix.lower()]
-    try:
-        return pd.read_csv(
-            path, sep=separator, header=None, dtype=str, keep_default_na=False
-        )
-    except (ValueError, UnicodeError) as exc:
-        raise DatasetError(f"{path}: cannot be read as a table ({exc}).") from exc
-
-
 def partial_of(path):
     """File beside another one that is written first, and takes its place then."""
     return path.with_name(path.name + ".partial")
 
 
-def write_table(frame, path, *, header=True):
-    """Write a data frame in the format that the name of the file tells."""
-    path = Path(path)
-    check_table_format(path)
-    separator = _TABLES[path.suffix.lower()]
-    partial = partial_of(path)
+@contextlib.contextmanager
+def written_whole(path):
+    """Give a file to write; it takes the place of another when all of it is there."""
+    partial = partial_of(Path(path))
     try:
-        if separator is None:
-            frame.to_parquet(partial)
-        else:
-            frame.to_csv(partial, sep=separator, index=False, header=header)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def write_table(frame, path, *, header=True):
+    """Write a data frame in the format that the name of the file tells."""
+    check_table_format(path)
+    separator = separator_of(path)
+    with written_whole(path) as partial:
+        if separator is None:
+            frame.to_parquet(partial)
+        else:
+            frame.to_csv(partial, sep=separator, index=False, header=header)
+
+
 def labels_of_table(frame, target, path):
-    """Labels of a table, and a clear word where the column is not there."""
+    """Labels of a table, dates as text, and a clear word where there is no column."""
     if target is None or target not in frame.columns:
         typer = require("typer", extra="cli", by="The command hubclean")
         came = "it is missing" if target is None else f"got {target!r}"
@@ -406,7 +415,10 @@ def labels_of_table(frame, target, path):
             f"--target must name the column of {path} that holds the labels; {came}. "
             f"Columns: {', '.join(map(str, frame.columns[:20]))}."
         )
-    return frame[target]
+    labels = frame[target]
+    if labels.dtype.kind in "mM":
+        return labels.astype(str).where(labels.notna())
+    return labels
 
 
 def _learned_from(frame, dropped, path):
