@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from hubclean._adapt import as_classifier
+from hubclean._adapt import HoldsBareModel, as_classifier
 from hubclean._compat import (
     HasMethods,
     Interval,
@@ -57,7 +57,7 @@ _PLAIN = (str, int, float, bool, type(None))
 _REPR_LENGTH = 200
 
 
-class LabelIssueFinder(MetaEstimatorMixin, BaseEstimator):
+class LabelIssueFinder(HoldsBareModel, MetaEstimatorMixin, BaseEstimator):
     """Base of the estimators that judge labels by out-of-sample probabilities."""
 
     _parameter_constraints = {

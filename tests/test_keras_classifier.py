@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.utils import get_tags
 
 keras = pytest.importorskip("keras")
@@ -18,7 +18,7 @@ pytest.importorskip("scikeras")
 
 from scikeras.wrappers import KerasClassifier as Original  # noqa: E402
 
-from hubclean import HubLabelCleaner  # noqa: E402
+from hubclean import HubLabelCleaner, LabelCleaningSampler  # noqa: E402
 from hubclean.exceptions import (  # noqa: E402
     EstimatorError,
     LabelsError,
@@ -511,6 +511,40 @@ def test_a_model_handed_straight_to_the_cleaner(rows):
         80,
     ]
     assert isinstance(cleaner.estimator_, KerasClassifier)
+
+
+class Doubled(layers.Layer):
+    """A layer of the user, not registered with Keras."""
+
+    def call(self, x):
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    "layer", [Doubled, lambda: layers.Lambda(lambda x: x * 2)], ids=["layer", "lambda"]
+)
+@pytest.mark.parametrize("kind", [HubLabelCleaner, LabelCleaningSampler])
+def test_what_holds_a_model_of_your_own_is_cloned_and_pickled(rows, layer, kind):
+    X, y = rows
+    model = keras.Sequential([keras.Input((4,)), layer(), layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.1), loss)
+    cleaner = kind(model, cv=2, random_state=0)
+    cleaner.fit(X, y)
+    twin = clone(cleaner)
+    assert twin.estimator is model
+    assert not hasattr(twin, "label_issues_")
+    shallow, again = copy.copy(cleaner), pickle.loads(pickle.dumps(cleaner))
+    assert shallow.estimator is model
+    assert cleaner.estimator is model
+    for other in (copy.deepcopy(cleaner), again):
+        assert [type(part) for part in other.estimator.layers] == [
+            type(part) for part in model.layers
+        ]
+        assert other.label_issues_.equals(cleaner.label_issues_)
+    if kind is HubLabelCleaner:
+        np.testing.assert_array_equal(again.predict(X), cleaner.predict(X))
+        assert len(cross_val_score(cleaner, X, y, cv=2, error_score="raise")) == 2
 
 
 def test_scikit_learn_knows_a_classifier_without_a_warning():

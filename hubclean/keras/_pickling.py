@@ -51,7 +51,9 @@ class PackedModel:
 
     def model(self):
         """Build the model again."""
-        with _folder() as path:
+        with _folder() as path, warnings.catch_warnings():
+            # The state of the given model's optimizer is not used.
+            warnings.filterwarnings("ignore", message=".*Skipping variable loading")
             path.write_bytes(self.content)
             # Whoever unpickles trusts the pickle.
             return keras.saving.load_model(
