@@ -277,7 +277,7 @@ class TorchClassifier(TrainingLoop):
             fetch=lambda chosen: (data.__getitems__(chosen)[0], transform is not None),
             device=self.device_,
             resize=self.resize,
-            batch_size=max(1, self.batch_size),
+            batch_size=self.batch_size if self.batch_size > 0 else _SIZING_ROWS,
         )
 
     def _learn_classes(self, labels):
@@ -324,7 +324,6 @@ class TorchClassifier(TrainingLoop):
                 rows, self.planned_epochs_, self.average_epochs
             )
         self.lr_steps_ = None
-        mark_trained(self.module_)
         self.start_precision()
         with self._on_device():
             self.notify("on_train_begin", X=dataset, y=dataset.codes)
@@ -444,6 +443,7 @@ class TorchClassifier(TrainingLoop):
             self.gives_probabilities_ = try_module(
                 module, self.tried_rows_[:2], self.input_plan_, n_classes
             )
+        mark_trained(module)
         self.module_ = module.to(memory_format=torch.channels_last)
         return self
 
