@@ -225,6 +225,12 @@ class TestModules:
         trained = net(module=module).fit(*table).module_
         assert torch.equal(trained[0][0].weight, backbone[0].weight)
 
+    def test_a_module_with_nothing_to_train(self, table):
+        frozen = linear().requires_grad_(False)
+        with pytest.raises(EstimatorError, match="Linear has nothing to train"):
+            net(module=frozen).fit(*table)
+        assert net(module=frozen, epochs=0).fit(*table).score(*table) >= 0
+
     def test_kept_weights_and_other_arguments_do_not_go_together(self, table):
         with pytest.raises(EstimatorError, match="another Hidden .* module__hidden"):
             net(module=Hidden(8), keep_weights=True, module__hidden=4).fit(*table)

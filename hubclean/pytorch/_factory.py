@@ -32,22 +32,23 @@ def skorch(
     dataset : source, map-style dataset, pair (X, y), or None
         What `fit` trains on when it is called without X and y.
     module : torch.nn.Module class or instance, callable, str or None
-        A class or function is called with the parameters ``module__...``. An instance
-        is copied, and the copy's weights are drawn anew, but for frozen ones
-        (``requires_grad=False``), which are kept; so is an instance that is an
-        argument of a class, as in ``module__body=net``. A name, "resnet18" or
-        "timm/resnet18", is a model of torchvision or timm with a head for the classes
-        of `y`. None is a small network sized from the data: a residual one for
-        images, a multilayer perceptron for rows of numbers. Outputs are logits or
-        probabilities, one per class, told apart in training and evaluation mode each.
-        It gets float32: bytes divided by 255, other
-        numbers as they are; a module with convolutions gets images with the channels
-        first, grey ones with one channel, another module gets rows as they are stored.
-        Images of X have their channels first or last, where there are as many as the
-        first convolution takes; if that does not decide, where there are 1, 3 or 4,
-        and last if both ends have.
+        A class or function is called with the parameters ``module__...``; a function
+        makes a new module each time. An instance is copied, and the copy's weights are
+        drawn anew, but for frozen ones (``requires_grad=False``), which are kept and
+        so must come from other data; so is an instance that is an argument of a class,
+        as in ``module__body=net``. A name, "resnet18" or "timm/resnet18", is a model
+        of torchvision or timm with a head for the classes of `y`. None is a small
+        network sized from the data: a residual one for images, a multilayer perceptron
+        for rows of numbers. Outputs are logits or probabilities, one per class, told
+        apart in training and evaluation mode each. It gets float32: bytes divided by
+        255, other numbers as they are; a module with convolutions gets images with the
+        channels first, grey ones with one channel, another module gets rows as they
+        are stored. Images of X have their channels first or last, where there are as
+        many as the first convolution takes; if that does not decide, where there are
+        1, 3 or 4, and last if both ends have.
     criterion : torch loss class or instance, or None
-        None is the cross-entropy. It gets logits.
+        None is the cross-entropy. It gets logits, and for each row the code of its
+        class, its place in ``classes_``; so do callbacks that score.
     optimizer : torch.optim.Optimizer class or None
         None is AdamW, with a learning rate that rises to ``lr`` (0.01) and falls to
         zero in one cycle.

@@ -14,7 +14,12 @@ from skorch.callbacks import (
 from torch import nn
 
 from hubclean._progress import epoch_done
-from hubclean.exceptions import HubcleanError, ParameterError, TrainingError
+from hubclean.exceptions import (
+    EstimatorError,
+    HubcleanError,
+    ParameterError,
+    TrainingError,
+)
 from hubclean.pytorch._checks import check_loss
 from hubclean.pytorch._data import BatchDataset, BatchOrder
 from hubclean.pytorch._devices import give_memory_back
@@ -91,6 +96,12 @@ class TrainingLoop(WholeBatches):
                 output, self.module_, len(codes), len(self.classes_)
             )
         loss = self._batch_loss(output, codes, batch)
+        if not loss.requires_grad:
+            raise EstimatorError(
+                f"skorch: `module` {type(self.module_).__name__} has nothing to train: "
+                "its loss depends on no parameter with requires_grad=True. Leave its "
+                "last layer unfrozen, and take the gradients in `forward`."
+            )
         if not math.isfinite(loss.item()):
             raise TrainingError(self._no_number(loss.item()))
         self._scaled(loss).backward()
@@ -335,9 +346,16 @@ class TrainingLoop(WholeBatches):
 
 def _mean_weight(dataset):
     """Mean weight of the rows of a dataset, or of a subset of one."""
-    rows = getattr(dataset, "indices", slice(None))
-    weights = getattr(getattr(dataset, "dataset", dataset), "weights", None)
-    return 1.0 if weights is None else weights[rows].mean().item()
+    weights = _weights_of(dataset)
+    return 1.0 if weights is None else weights.mean().item()
+
+
+def _weights_of(dataset):
+    """Weights of the rows of a dataset, or of a subset of one; None without any."""
+    if not isinstance(dataset, torch.utils.data.Subset):
+        return getattr(dataset, "weights", None)
+    weights = _weights_of(dataset.dataset)
+    return None if weights is None else weights[dataset.indices]
 
 
 def one_cycle(n_steps, peak=1.0):

@@ -73,7 +73,7 @@ def _modules_in(value):
 
 
 def mark_trained(module):
-    """Remember that a module has been trained, so that it is not taken for fresh."""
+    """Remember a module that will be trained, so that it is not taken for fresh."""
     for part in module.modules():
         if _learns(part):
             _trained.add(part)

@@ -13,6 +13,7 @@ from hubclean._validation import check_labels, code_labels
 from hubclean._weights import check_sample_weight
 from hubclean.exceptions import (
     EstimatorError,
+    HubcleanError,
     LabelsError,
     ParameterError,
 )
@@ -276,7 +277,7 @@ class TorchClassifier(TrainingLoop):
             fetch=lambda chosen: (data.__getitems__(chosen)[0], transform is not None),
             device=self.device_,
             resize=self.resize,
-            batch_size=max(1, self.batch_size),
+            batch_size=self.batch_size if self.batch_size > 0 else _SIZING_ROWS,
         )
 
     def _learn_classes(self, labels):
@@ -323,7 +324,6 @@ class TorchClassifier(TrainingLoop):
                 rows, self.planned_epochs_, self.average_epochs
             )
         self.lr_steps_ = None
-        mark_trained(self.module_)
         self.start_precision()
         with self._on_device():
             self.notify("on_train_begin", X=dataset, y=dataset.codes)
@@ -363,10 +363,10 @@ class TorchClassifier(TrainingLoop):
         """
         self.check_is_fitted()
         if self._is_scoring():
-            logits = list(self.forward_iter(X, device="cpu"))
+            logits = torch.cat(list(self.forward_iter(X, device="cpu")))
+            proba = torch.softmax(logits.double(), 1).numpy()
         else:
-            logits = self._predicted_logits(X)
-        proba = torch.softmax(torch.cat(logits).double(), 1).numpy()
+            proba = self._predicted(X)
         bad = np.flatnonzero(~np.isfinite(proba).all(1))
         if len(bad):
             raise ParameterError(
@@ -375,20 +375,28 @@ class TorchClassifier(TrainingLoop):
             )
         return proba
 
-    def _predicted_logits(self, X):
-        """Logits of every batch of rows, on the CPU."""
+    def _predicted(self, X):
+        """Probabilities of rows, or of a dataset that a callback hands on."""
         dataset = X
         if not is_whole(X):
             dataset = self._dataset(self._rows(X), None, training=False)
+        # Made whole first: small results between the batches would split the memory
+        # that the next batch needs in one piece.
+        proba, n_done = np.empty((len(dataset), len(self.classes_))), 0
         with self._on_device(), thread_count(self.num_threads), torch.inference_mode():
             self._set_training(False)
-            batches = self.get_iterator(dataset, training=False)
-            return [self._evaluated(batch[0]).cpu() for batch in batches]
+            for inputs, _ in self.get_iterator(dataset, training=False):
+                logits = self._evaluated(inputs).cpu().double()
+                proba[n_done : n_done + len(logits)] = torch.softmax(logits, 1).numpy()
+                n_done += len(logits)
+        return proba
 
     def _evaluated(self, inputs):
         """Logits of a batch; what fails for rows of another shape says so."""
         try:
             return self._logits(self.infer(inputs))
+        except (HubcleanError, torch.cuda.OutOfMemoryError):
+            raise
         except (RuntimeError, ValueError, TypeError, IndexError) as exc:
             given = tuple(inputs.shape[1:])
             if given == self.row_shape_:
@@ -435,6 +443,7 @@ class TorchClassifier(TrainingLoop):
             self.gives_probabilities_ = try_module(
                 module, self.tried_rows_[:2], self.input_plan_, n_classes
             )
+        mark_trained(module)
         self.module_ = module.to(memory_format=torch.channels_last)
         return self
 
