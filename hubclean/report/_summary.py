@@ -11,11 +11,11 @@ import pandas as pd
 
 import hubclean
 from hubclean._labels_version import labels_version
-from hubclean._rows import is_lazy, n_rows
-from hubclean.exceptions import LabelsError, RowsError
+from hubclean._rows import is_lazy
+from hubclean.exceptions import LabelsError
 from hubclean.plotting import LabelQualityDisplay, NoiseMatrixDisplay
 from hubclean.plotting._content import as_table, as_texts, check_kind, read_rows
-from hubclean.plotting._table import judged_labels
+from hubclean.plotting._table import check_rows_of, judged_labels
 
 _BY = "write_report"
 _MOST_TEXT = 2000  # characters of a text row or a cell
@@ -100,11 +100,7 @@ def summarise(
             f"{_BY}: `row_names` must hold one name for each of the {len(labels)} "
             f"rows; got {len(row_names)}."
         )
-    if X is not None and n_rows(X) != len(labels):
-        raise RowsError(
-            f"{_BY}: `X` must hold the {len(labels)} rows that were judged; got "
-            f"{n_rows(X)}."
-        )
+    check_rows_of(X, len(labels), by=_BY)
     rows = judged.worst(max_suspects)
     kind = check_kind(kind, X, _BY)
     columns, content = _content(X, rows, kind)
