@@ -208,12 +208,11 @@ def check_given_labels(decisions, labels, class_names=None, who="apply_decisions
     """Raise `DatasetChangedError` where labels are not those that were judged."""
     if decisions.given_labels is None:
         return
+    classes = {} if class_names is None else _classes_by_text(class_names)
     differ = [
         int(row)
         for row, given in zip(decisions.rows, decisions.given_labels, strict=True)
-        if given is not None
-        and str(given) not in _texts_of(labels[row], class_names)
-        and not _equal_numbers(given, labels[row])
+        if given is not None and not _stands_for(given, labels[row], classes)
     ]
     if differ:
         raise DatasetChangedError(
@@ -445,12 +444,12 @@ def _text(value):
     return str(value)
 
 
-def _texts_of(label, class_names):
-    """Texts that may stand for a label in a table."""
-    texts = {_text(label)}
-    if class_names is not None and 0 <= int(label) < len(class_names):
-        texts.add(str(class_names[int(label)]))
-    return texts
+def _stands_for(given, label, classes):
+    """Whether a text in a table is this label; read as a new label would be."""
+    meant = classes.get(_text(given))
+    if meant is not None:
+        return meant == label
+    return str(given) == _text(label) or _equal_numbers(given, label)
 
 
 def _equal_numbers(given, label):

@@ -72,6 +72,20 @@ def test_a_name_of_two_classes_stands_for_none():
         apply_decisions_to_arrays(*arguments, table, class_names=names)
 
 
+def test_the_given_label_is_read_as_the_new_one_is():
+    """Codes, where they are the names of other classes, are not taken for them."""
+    y, stars = np.array([0, 1, 2]), ["1", "2", "3"]
+    table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["2"]})
+    named = table.assign(given_label="1")
+    assert apply_decisions_to_arrays([[1]] * 3, y, named, class_names=stars)[1][0] == 1
+    coded = table.assign(given_label="0", row=0)
+    assert apply_decisions_to_arrays([[1]] * 3, y, coded, class_names=stars)[1][0] == 1
+    with pytest.raises(DatasetChangedError, match=r"in 1 rows \(1\)"):
+        apply_decisions_to_arrays(
+            [[1]] * 3, y, table.assign(given_label="1", row=1), class_names=stars
+        )
+
+
 def test_a_longer_name_fits():
     y = np.array(["a", "bb"])
     table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": ["bb"]})

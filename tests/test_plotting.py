@@ -8,9 +8,16 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from hubclean import HubLabelCleaner, plotting
-from hubclean.exceptions import LabelsError, ParameterError, ValidationError
+from hubclean.exceptions import (
+    LabelsError,
+    ParameterError,
+    RowsError,
+    ValidationError,
+)
 from hubclean.plotting._content import as_images, as_texts, kind_of
 from hubclean.plotting._table import judged_labels
 
@@ -217,6 +224,18 @@ def test_displays_of_a_fitted_cleaner(small):
     assert mask[worst.rows].mean() > 0.5 and worst.kind == "table"
 
 
+def test_displays_of_a_pipeline(small):
+    X, given, _, _ = small
+    cleaner = HubLabelCleaner(cv=3, threshold=0.3, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), cleaner).fit(X, given)
+    for name in ("IssuesPerClass", "LabelQuality", "NoiseMatrix", "WorstExamples"):
+        show = getattr(plotting, f"{name}Display").from_estimator
+        assert texts(show(pipeline, X, given)) == texts(show(pipeline[-1], X, given))
+    unfitted = make_pipeline(StandardScaler(), HubLabelCleaner())
+    with pytest.raises(ValidationError, match="got Pipeline. Call fit first"):
+        plotting.LabelQualityDisplay.from_estimator(unfitted)
+
+
 def test_training_dynamics_of_a_network():
     pytest.importorskip("skorch")
     from hubclean import skorch
@@ -275,6 +294,8 @@ def test_wrong_inputs_are_refused_in_words():
         show(ISSUES, LABELS, class_names=["a", "b"])
     with pytest.raises(ParameterError, match="`kind` must be"):
         show(ISSUES, LABELS, kind="sound")
+    with pytest.raises(RowsError, match="hold the 6 rows that were judged; got 4"):
+        show(ISSUES, LABELS, np.zeros((4, 3)))
     with pytest.raises(ValidationError, match="got 4 rows"):
         plotting.WorstExamplesDisplay.from_estimator(
             FittedCleaner(), np.zeros((4, 3, 3)), LABELS

@@ -51,6 +51,8 @@ def test_summary_tells_what_was_found():
         "name": None,
         "given": 1,
         "predicted": 0,
+        "given_label": 1,
+        "predicted_label": 0,
         "label_quality": 0.1,
         "content": "d",
     }
@@ -91,6 +93,21 @@ def test_labels_of_every_kind_are_plain_values(labels, tmp_path):
     assert texts == {str(label) for label in np.unique(np.asarray(labels)).tolist()}
     for name in ["r.html", "r.json", "r.md"]:
         assert write_report(tmp_path / name, issues, labels).stat().st_size > 500
+
+
+@pytest.mark.parametrize("labels", [[10, 20, 30], [0.5, 1.0, 2.0], list("abc")])
+def test_suspects_and_pairs_tell_labels(labels, tmp_path):
+    codes, labels = ISSUES["predicted_labels"], np.array(labels)
+    issues = ISSUES.assign(predicted_labels=labels[codes])
+    path = write_report(tmp_path / "r.json", issues, labels[LABELS])
+    summary = json.loads(path.read_text())
+    for suspect in summary["suspects"]:
+        row = suspect["row"]
+        assert suspect["given_label"] == labels[LABELS[row]]
+        assert suspect["predicted_label"] == labels[codes[row]]
+    expected = {(labels[a], labels[b]) for a, b in [(0, 1), (1, 0), (2, 0)]}
+    pairs = {(p["given_label"], p["predicted_label"]) for p in summary["pairs"]}
+    assert pairs == expected
 
 
 def test_only_the_worst_are_listed():

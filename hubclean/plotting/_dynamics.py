@@ -13,6 +13,7 @@ from hubclean.plotting._figure import (
     quiet_frame,
     shorten,
 )
+from hubclean.plotting._table import fitted_part
 
 _LOWEST = 5  # rows that are shown when none are chosen
 
@@ -54,7 +55,8 @@ class TrainingDynamicsDisplay:
         Parameters
         ----------
         estimator : TorchClassifier or KerasClassifier
-            Fitted with ``record_margins=True``, so that it has `margin_history_`.
+            Fitted with ``record_margins=True``, so that it has `margin_history_`; or a
+            pipeline with one.
         X, y : ignored
             For consistency with the other displays.
         rows : array-like of int, default=None
@@ -68,7 +70,8 @@ class TrainingDynamicsDisplay:
         -------
         display : TrainingDynamicsDisplay
         """
-        history = getattr(estimator, "margin_history_", None)
+        network = fitted_part(estimator, "margin_history_")
+        history = getattr(network, "margin_history_", None)
         if history is None:
             raise ValidationError(
                 f"{cls.__name__}: `estimator` must be a network that was fitted with "

@@ -44,7 +44,7 @@ class IssuesPerClassDisplay:
         Parameters
         ----------
         estimator : HubLabelCleaner
-            Fitted cleaner.
+            Fitted cleaner, or a fitted pipeline with one.
         X, y : array-like of n_samples rows
             What it was fitted on.
         class_names : sequence of str or dict, default=None

@@ -6,7 +6,7 @@ It imports only inside `hubclean.plotting`.
 import numpy as np
 
 from hubclean.plotting._figure import QUIET, SUSPECT, TRUSTED, axes_for, quiet_frame
-from hubclean.plotting._table import judged_labels, table_of_estimator
+from hubclean.plotting._table import fitted_part, judged_labels, table_of_estimator
 
 
 class LabelQualityDisplay:
@@ -44,7 +44,7 @@ class LabelQualityDisplay:
         Parameters
         ----------
         estimator : HubLabelCleaner
-            Fitted cleaner.
+            Fitted cleaner, or a fitted pipeline with one.
         X, y : ignored
             For consistency with the other displays.
         ax : matplotlib Axes, default=None
@@ -57,7 +57,8 @@ class LabelQualityDisplay:
         display : LabelQualityDisplay
         """
         issues = table_of_estimator(estimator, None, by=cls.__name__)
-        kwargs.setdefault("threshold", getattr(estimator, "threshold", None))
+        cleaner = fitted_part(estimator, "label_issues_")
+        kwargs.setdefault("threshold", getattr(cleaner, "threshold", None))
         return cls.from_issues(issues, ax=ax, **kwargs)
 
     @classmethod

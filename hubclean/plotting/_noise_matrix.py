@@ -7,7 +7,7 @@ import numpy as np
 
 from hubclean.exceptions import ValidationError
 from hubclean.plotting._figure import axes_for, shorten
-from hubclean.plotting._table import judged_labels
+from hubclean.plotting._table import fitted_part, judged_labels
 
 _MOST_NUMBERS = 15  # classes up to which every cell has its number
 
@@ -42,7 +42,7 @@ class NoiseMatrixDisplay:
         Parameters
         ----------
         estimator : HubLabelCleaner
-            Fitted cleaner.
+            Fitted cleaner, or a fitted pipeline with one.
         X, y : ignored
             For consistency with the other displays.
         class_names : sequence of str, default=None
@@ -54,13 +54,14 @@ class NoiseMatrixDisplay:
         -------
         display : NoiseMatrixDisplay
         """
-        matrix = getattr(estimator, "noise_matrix_", None)
+        cleaner = fitted_part(estimator, "noise_matrix_")
+        matrix = getattr(cleaner, "noise_matrix_", None)
         if matrix is None:
             raise ValidationError(
                 f"{cls.__name__}: `estimator` must be a fitted cleaner with "
                 f"`noise_matrix_`; got {type(estimator).__name__}. Call fit first."
             )
-        names = estimator.classes_ if class_names is None else class_names
+        names = cleaner.classes_ if class_names is None else class_names
         return cls(np.asarray(matrix), [str(name) for name in names]).plot(ax=ax)
 
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hubclean._rows import n_rows
-from hubclean.exceptions import LabelsError, ParameterError, ValidationError
+from hubclean.exceptions import LabelsError, ParameterError, RowsError, ValidationError
 
 _COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
 
@@ -126,9 +126,32 @@ def _names(classes, class_names, by):
     return names
 
 
+def check_rows_of(X, n_samples, *, by):
+    """Raise `RowsError` unless X is None or holds the rows that were judged."""
+    if X is not None and n_rows(X) != n_samples:
+        raise RowsError(
+            f"{by}: `X` must hold the {n_samples} rows that were judged; got "
+            f"{n_rows(X)}. Pass the rows of `labels`, in the same order."
+        )
+
+
+def fitted_part(estimator, name):
+    """What of an estimator has an attribute: the last such step of a pipeline.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Perceptron
+    >>> from sklearn.pipeline import make_pipeline
+    >>> fitted_part(make_pipeline("passthrough", Perceptron()), "fit")
+    Perceptron()
+    """
+    steps = [step for _, step in getattr(estimator, "steps", ())]
+    return next((step for step in steps[::-1] if hasattr(step, name)), estimator)
+
+
 def table_of_estimator(estimator, X, *, by):
     """The result table of a fitted cleaner, for the X that it was fitted on."""
-    issues = getattr(estimator, "label_issues_", None)
+    issues = getattr(fitted_part(estimator, "label_issues_"), "label_issues_", None)
     if issues is None:
         raise ValidationError(
             f"{by}: `estimator` must be a fitted cleaner with `label_issues_`; got "

@@ -14,7 +14,7 @@ from hubclean.plotting._content import (
     read_rows,
 )
 from hubclean.plotting._figure import INK, QUIET, SUSPECT, pyplot, shorten
-from hubclean.plotting._table import judged_labels, table_of_estimator
+from hubclean.plotting._table import check_rows_of, judged_labels, table_of_estimator
 
 _TILE_INCHES = (1.45, 1.95)
 _MOST_COLUMNS = 6
@@ -78,7 +78,7 @@ class WorstExamplesDisplay:
         Parameters
         ----------
         estimator : HubLabelCleaner
-            Fitted cleaner.
+            Fitted cleaner, or a fitted pipeline with one.
         X, y : array-like of n_samples rows
             What it was fitted on.
         ax : matplotlib Axes, default=None
@@ -139,6 +139,7 @@ class WorstExamplesDisplay:
         display : WorstExamplesDisplay
         """
         judged = judged_labels(issues, labels, class_names=class_names, by=cls.__name__)
+        check_rows_of(X, len(labels), by=cls.__name__)
         rows = judged.worst(n_examples, only_issues)
         kind = "image" if image_shape is not None else check_kind(kind, X, cls.__name__)
         content, columns = _content(X, rows, kind, image_shape)

@@ -11,11 +11,11 @@ import pandas as pd
 
 import hubclean
 from hubclean._labels_version import labels_version
-from hubclean._rows import is_lazy, n_rows
-from hubclean.exceptions import LabelsError, RowsError
+from hubclean._rows import is_lazy
+from hubclean.exceptions import LabelsError
 from hubclean.plotting import LabelQualityDisplay, NoiseMatrixDisplay
 from hubclean.plotting._content import as_table, as_texts, check_kind, read_rows
-from hubclean.plotting._table import judged_labels
+from hubclean.plotting._table import check_rows_of, judged_labels
 
 _BY = "write_report"
 _MOST_TEXT = 2000  # characters of a text row or a cell
@@ -71,8 +71,25 @@ def summarise(
     summary : dict
         With the keys `title`, `hubclean_version`, `dataset_version`, `report_id`,
         `provenance`, `n_rows`, `n_issues`, `n_not_judged`, `classes`, `pairs`,
-        `quality_histogram`, `noise_matrix`, `kind`, `columns` and `suspects`, whose
-        labels are positions in `classes`.
+        `quality_histogram`, `noise_matrix`, `kind`, `columns` and `suspects`. In
+        `pairs` and `suspects`, `given_label` and `predicted_label` are labels, `given`
+        and `predicted` their positions in `classes`.
+
+    Examples
+    --------
+    >>> issues = pd.DataFrame(
+    ...     {
+    ...         "is_label_issue": [False, True],
+    ...         "label_quality": [0.9, 0.1],
+    ...         "predicted_labels": [20, 20],
+    ...     }
+    ... )
+    >>> summary = summarise(issues, [20, 30])
+    >>> summary["pairs"]
+    [{'given': 1, 'predicted': 0, 'given_label': 30, 'predicted_label': 20,
+      'n_issues': 1}]
+    >>> summary["suspects"][0]["row"], summary["suspects"][0]["given_label"]
+    (1, 30)
     """
     labels = np.asarray(labels)
     judged = judged_labels(issues, labels, class_names=class_names, by=_BY)
@@ -83,11 +100,7 @@ def summarise(
             f"{_BY}: `row_names` must hold one name for each of the {len(labels)} "
             f"rows; got {len(row_names)}."
         )
-    if X is not None and n_rows(X) != len(labels):
-        raise RowsError(
-            f"{_BY}: `X` must hold the {len(labels)} rows that were judged; got "
-            f"{n_rows(X)}."
-        )
+    check_rows_of(X, len(labels), by=_BY)
     rows = judged.worst(max_suspects)
     kind = check_kind(kind, X, _BY)
     columns, content = _content(X, rows, kind)
@@ -136,18 +149,28 @@ def _content(X, rows, kind):
 
 
 def _suspects(judged, rows, positions, row_names, content):
-    """One dict for each suspect; labels are positions in `classes`."""
+    """One dict for each suspect."""
     return [
         {
             "row": int(positions[i]),
             "name": None if row_names is None else str(row_names[i]),
-            "given": int(judged.given[i]),
-            "predicted": int(judged.predicted[i]),
+            **_both_labels(judged, int(judged.given[i]), int(judged.predicted[i])),
             "label_quality": _number(judged.label_quality[i]),
             "content": held,
         }
         for i, held in zip(rows.tolist(), content, strict=True)
     ]
+
+
+def _both_labels(judged, given, predicted):
+    """Positions in `classes`, and the labels that are there."""
+    labels = judged.classes[[given, predicted]].tolist()
+    return {
+        "given": given,
+        "predicted": predicted,
+        "given_label": _plain(labels[0]),
+        "predicted_label": _plain(labels[1]),
+    }
 
 
 def _classes(judged, class_names):
@@ -192,7 +215,7 @@ def _pairs(judged):
     pairs, counts = np.unique(both, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return [
-        {"given": given, "predicted": predicted, "n_issues": count}
+        {**_both_labels(judged, given, predicted), "n_issues": count}
         for (given, predicted), count in zip(
             pairs[order].tolist(), counts[order].tolist(), strict=True
         )
