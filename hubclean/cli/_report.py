@@ -17,7 +17,7 @@ from hubclean.cli._sources import (
     kind_of_dataset,
     open_data,
     read_table,
-    read_text_table,
+    separator_of,
 )
 from hubclean.exceptions import DatasetChangedError, DatasetError
 
@@ -148,9 +148,11 @@ def _read_issues(path):
     """Table of a file; labels are taken as they are written: "01" is no number."""
     frame = read_table(path)
     if not is_parquet(path):
-        cells = read_text_table(path).iloc[1:]
+        cells = pd.read_csv(
+            path, sep=separator_of(path), dtype=str, keep_default_na=False
+        )
         for name in {"given_label", _COLUMNS[2]} & set(frame.columns):
-            frame[name] = cells[frame.columns.get_loc(name)].to_numpy()
+            frame[name] = cells[name].to_numpy()
     return frame
 
 
