@@ -11,10 +11,12 @@ from hubclean.cli._console import print_json, print_summary
 from hubclean.cli._find import _DATASET, check_report_name, write_data_report
 from hubclean.cli._sources import (
     Data,
+    check_options,
     check_output,
     check_table_name,
     is_parquet,
     kind_of_dataset,
+    name_of_dataset,
     open_data,
     read_table,
     separator_of,
@@ -64,13 +66,14 @@ def report(
     """
     check_output(output, "--output", [dataset, issues])
     check_report_name(output, "--output")
+    kind = kind_of_dataset(dataset)
+    asked = {"images": images, "labels": labels or "labels", "target": target}
+    check_options(dataset, kind, **asked)
     provenance: dict = {}
     if issues is not None:
-        data = open_data(
-            dataset, images=images, labels=labels or "labels", target=target
-        )
+        data = open_data(dataset, **asked)
         table = _stored_table(issues, data)
-    elif kind_of_dataset(dataset) == "hub":
+    elif kind == "hub":
         data, table, provenance = _stored_in_dataset(dataset, branch, images, labels)
     else:
         raise typer.BadParameter(
@@ -81,7 +84,7 @@ def report(
         output,
         data,
         table,
-        title=f"Labels of {Path(dataset).name}",
+        title=f"Labels of {name_of_dataset(dataset)}",
         provenance=provenance,
         max_suspects=max_suspects,
     )
