@@ -89,14 +89,16 @@ def _tensor(rows):
 
 
 def _seen_activation(model, rows, values):
-    """Name of the activation that the numbers look like; None for NaN."""
+    """Name of the activation that the numbers look like; None for NaN.
+
+    Rows that sum to 1 do so by no chance; numbers between 0 and 1 are there by other
+    weights too when a sigmoid made them.
+    """
     activation = _activation_of(values)
-    if activation in (None, OUT_OF_RANGE):
-        return activation
-    drawn = [_activation_of(values) for values in _drawn_outputs(model, rows)]
-    seen = {activation, *drawn} - {None}
-    order = (OUT_OF_RANGE, "sigmoid", "softmax")  # one draw can look like the next
-    return next(name for name in order if name in seen)
+    if activation == "sigmoid":
+        drawn = map(_activation_of, _drawn_outputs(model, rows))
+        return OUT_OF_RANGE if OUT_OF_RANGE in drawn else activation
+    return activation
 
 
 def _activation_of(values):
@@ -134,15 +136,19 @@ def _other_weights(model, rng, scale):
     ]
     try:
         for variable, value in kept:
-            signs = rng.choice([-1.0, 1.0], size=value.shape)
-            other = np.where(value == 0, 0.1 * rng.normal(size=value.shape), value)
-            other = (scale * signs * other).astype(value.dtype)
+            other = np.where(value == 0, 0.1 * _normal(rng, value.shape), value)
+            other = np.where(_normal(rng, value.shape) < 0, -scale, scale) * other
+            other = other.astype(value.dtype)
             constraint = getattr(variable, "constraint", None)
             variable.assign(other if constraint is None else constraint(other))
         yield
     finally:
         for variable, value in kept:
             variable.assign(value)
+
+
+def _normal(rng, shape):
+    return rng.standard_normal(shape, dtype=np.float32)
 
 
 def last_activation(model):
