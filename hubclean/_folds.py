@@ -84,7 +84,7 @@ class FoldTask:
         """Key of this fold in the cache."""
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
         also = ["average_epochs", self.average_epochs, "fold"]
-        if offers(self.estimator, "fold"):
+        if offers(_last_step(self.estimator), "fold"):
             also.append(self.fold)
         return identity.key(
             self.estimator, self.train, self.test, self.seed, params, also=also
@@ -131,10 +131,11 @@ class FoldTask:
             probs[:, present[0]] = 1.0
             return probs
         model = seed_estimator(clone(self.estimator), self.seed)
-        if offers(model, "fold"):
-            model.set_params(fold=self.fold)
-        if len(present) < len(self.classes) and unset(model, "classes"):
-            model.set_params(classes=self.classes)
+        last = _last_step(model)
+        if offers(last, "fold"):
+            last.set_params(fold=self.fold)
+        if len(present) < len(self.classes) and unset(last, "classes"):
+            last.set_params(classes=self.classes)
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
         probs = fit_and_predict(
             model,
@@ -233,6 +234,11 @@ def _evaluates(model):
     return offers(model, "evaluate") and offers(model, "average_epochs")
 
 
+def _last_step(model):
+    """What a pipeline ends in; another model itself."""
+    return _last_step(model[-1]) if isinstance(model, Pipeline) else model
+
+
 def averages(model, average_epochs):
     """Whether a model is asked for the mean of several epochs or stages, and has it.
 
@@ -242,8 +248,7 @@ def averages(model, average_epochs):
     >>> averages(AdaBoostClassifier(), 0.5), averages(AdaBoostClassifier(), "auto")
     (True, False)
     """
-    if isinstance(model, Pipeline):
-        return averages(model[-1], average_epochs)
+    model = _last_step(model)
     if _evaluates(model):
         own = average_epochs == "auto"
         return bool(model.average_epochs if own else average_epochs)
@@ -395,8 +400,7 @@ def count_epochs(estimator):
     >>> count_epochs(LogisticRegression()) is None
     True
     """
-    if isinstance(estimator, Pipeline):
-        return count_epochs(estimator[-1])
+    estimator = _last_step(estimator)
     if not type(estimator).__module__.startswith("hubclean."):
         return None
     params = estimator.get_params(deep=False)

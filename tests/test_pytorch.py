@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("skorch")
@@ -982,6 +983,9 @@ def test_folds_may_lack_a_class_that_the_module_knows(table, names):
     groups[y == 2] = 0
     cleaner.fit(X, names[y], groups=groups)
     assert (cleaner.predict(X[y == 0]) == names[0]).mean() > 0.7
+    piped = clone(cleaner).set_params(estimator=make_pipeline(net(module=linear)))
+    piped.fit(X, names[y], groups=groups)
+    np.testing.assert_array_equal(piped.pred_probs_, cleaner.pred_probs_)
 
 
 def test_jobs_of_the_cleaner_change_nothing(images):
