@@ -592,7 +592,7 @@ def test_a_stream_may_be_closed(table, monkeypatch, capsys, stream):
 
 
 def test_a_terminal_without_utf_8(tmp_path, monkeypatch):
-    frame = pd.DataFrame({"x": np.repeat([0.0, 9.0], 20), "kind": "caf\xe9"})
+    frame = pd.DataFrame({"x": np.repeat([0.0, 9.0], 20), "kind": "ol\xe9"})
     frame.loc[20:, "kind"] = "th\xe9"
     frame.loc[3, "kind"] = "th\xe9"
     frame.to_csv(tmp_path / "t.csv", index=False)
