@@ -21,7 +21,7 @@ from hubclean._rows import is_lazy, row_digests
 from hubclean.cli import main
 from hubclean.cli._records import spans_of_fields, split_records
 from hubclean.cli._sized import SizedColumn
-from hubclean.cli._sources import check_table_format, read_table
+from hubclean.cli._sources import check_table_format, kind_of_dataset, read_table
 from hubclean.exceptions import BadRowsError, DatasetError, MissingPackageError
 
 COLOURS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
@@ -659,7 +659,7 @@ def test_a_stream_may_be_closed(table, monkeypatch, capsys, stream):
 
 
 def test_a_terminal_without_utf_8(tmp_path, monkeypatch):
-    frame = pd.DataFrame({"x": np.repeat([0.0, 9.0], 20), "kind": "caf\xe9"})
+    frame = pd.DataFrame({"x": np.repeat([0.0, 9.0], 20), "kind": "ol\xe9"})
     frame.loc[20:, "kind"] = "th\xe9"
     frame.loc[3, "kind"] = "th\xe9"
     frame.to_csv(tmp_path / "t.csv", index=False)
@@ -733,6 +733,11 @@ def test_names_that_are_no_text(folder, tmp_path, capsys):
     os.replace(folder / "red", folder / os.fsdecode(b"\xff"))
     assert run("find", folder, *QUICK, "--issues", issues) == 1
     assert "must be text in UTF-8; got \\udcff." in capsys.readouterr().err
+
+
+def test_an_image_beside_a_hub_dataset_is_no_folder_of_images(dataset, folder):
+    shutil.copy(folder / "red/red00.png", dataset)
+    assert kind_of_dataset(str(dataset)) == "hub"
 
 
 def test_images_of_a_hub_dataset_may_differ_in_size(dataset, capsys):

@@ -99,7 +99,7 @@ def kind_of_dataset(dataset):
     if class_folders(path):
         return "folder"
     image = next((p for p in path.iterdir() if p.suffix.lower() in SUFFIXES), None)
-    if image is not None:
+    if image is not None and not _may_be_hub(dataset):
         raise DatasetError(
             f"{dataset}: expected one folder for each class, with images inside; got "
             f"images in the folder itself, {image.name} for example. Sort them into "
