@@ -272,8 +272,8 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
 def _classes_by_text(class_names):
     """Code of each class by its name, and by the code as text.
 
-    A name goes before a code. Where a name stands twice, as the report does, codes go
-    first, and that name means no class.
+    A name goes before a code. Where a name stands twice it means no class, and codes
+    go first: they are what the report writes then.
     """
     names = [str(name) for name in class_names]
     counts = collections.Counter(names)

@@ -116,7 +116,7 @@ HEAD = b"row,decision,new_label\n"
     [
         (b"", "there is nothing"),
         (b"\n\n", "there is nothing"),
-        (HEAD + "1,relabel,caf\xe9\n".encode("latin-1"), "other bytes"),
+        (HEAD + "1,relabel,\xe9\n".encode("latin-1"), "other bytes"),
         (HEAD + b'1,relabel,"cat\n2,keep,\n', "inside string"),
         (HEAD + b"1,keep,\n2,relabel,a,b\n", "in line 3, saw 4"),
         (HEAD + b"1,relabel,a,b\n", "more cells than the first"),

@@ -47,7 +47,7 @@
     }
     if (!kept || !Array.isArray(kept.entries)) return;
     const given = new Map(suspects.map((s) => [s.row, s.given]));
-    if (Array.isArray(kept.foreign)) foreign = kept.foreign.filter((line) => Array.isArray(line) && position(line[0]) === line[0]);
+    if (Array.isArray(kept.foreign)) foreign = kept.foreign.filter((line) => Array.isArray(line) && rowNumber(line[0]) === line[0]);
     if (foreign.length) history.push([null, []]);
     for (const [row, d, k] of kept.entries) {
       if (!given.has(row) || !["keep", "relabel", "prune"].includes(d)) continue;
@@ -323,7 +323,7 @@
   }
 
   // "48", and "48.0" as a table writes it beside a missing value; "" where it is no position.
-  function position(text) {
+  function rowNumber(text) {
     const row = /^\s*\d+(\.0*)?\s*$/.test(text) ? Number(text) : NaN;
     return Number.isSafeInteger(row) ? String(row) : "";
   }
@@ -347,7 +347,7 @@
     const elsewhere = new Map();
     for (const line of read) {
       const [, d, label, given] = line;
-      const row = position(line[0]);
+      const row = rowNumber(line[0]);
       const s = bySuspect.get(row);
       if (!row || !["keep", "relabel", "prune"].includes(d) || (d === "relabel" && !byLabel.has(label))) refused += 1;
       else if (!s) elsewhere.set(row, [row, ...line.slice(1)]);

@@ -11,6 +11,7 @@ import pytest
 
 from hubclean import hub
 from hubclean.exceptions import DatasetChangedError, DatasetError
+from hubclean.hub._label_tensors import open_judged
 from tests.deeplake3.make_old_dataset import CLASS_NAMES, images, make
 
 deeplake = pytest.importorskip("deeplake")
@@ -107,6 +108,25 @@ def test_it_can_be_written_on_a_branch(path, table):
         hub.read_label_issues(path)
     with pytest.raises(DatasetError, match="exists and holds commits"):
         hub.create_tensors(path, table, branch="review")
+
+
+def test_what_was_judged_is_opened_as_it_was(path, table):
+    source = hub.open(path)
+    hub.create_tensors(source, table, branch="review")
+    opened = deeplake.load(path, verbose=False)
+    opened.pop(0)
+    opened.commit("somebody else")
+    again, _, judged = open_judged(path, "review")
+    pd.testing.assert_frame_equal(again, table)
+    assert judged.version == source.version
+    assert np.asarray(judged.y).tolist() == [row % 4 for row in range(12)]
+    np.testing.assert_array_equal(judged.X.read([0, 3]), images()[[0, 3]])
+
+
+def test_no_row_keeps_shape_and_type(path):
+    source = hub.open(path)
+    for column in (source.X, source.y):
+        assert column.read([]).dtype == column.dtype
 
 
 def test_a_view_of_a_table(path, table):
