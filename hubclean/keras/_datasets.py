@@ -16,6 +16,7 @@ from hubclean.exceptions import LabelsError, ParameterError
 
 _IN_MEMORY = 1 << 28
 _BLOCK = 256
+_COMPARED = 4  # elements: a shuffled dataset may well begin with the same one twice
 _LOOKED_AT = 64
 
 
@@ -146,8 +147,11 @@ def _named(spec):
 
 def _check_order(dataset):
     """Ask for rows in the same order each time: results are told by position."""
-    start = [next(iter(dataset.take(1).as_numpy_iterator()), None) for _ in range(2)]
-    parts = [list(map(np.asarray, _flat(element))) for element in start]
+    start = [dataset.take(_COMPARED).as_numpy_iterator() for _ in range(2)]
+    parts = [
+        [np.asarray(part) for element in elements for part in _flat(element)]
+        for elements in start
+    ]
     if not all(map(_same, *parts)):
         raise ParameterError(
             "KerasClassifier: the tf.data.Dataset comes in another order each time, so "

@@ -183,7 +183,7 @@ def test_parameters_reach_the_rule_and_the_score(noisy):
         noisy,
         model(),
         verbose=False,
-        label_issues_kwargs={"min_examples_per_class": 2},
+        label_issues_kwargs={"filter_by": "both", "min_examples_per_class": 2},
         label_quality_kwargs={"adjust_pred_probs": True, "method": "self_confidence"},
     )
     assert not again["label_quality"].equals(table["label_quality"])
