@@ -13,6 +13,7 @@ pytest.importorskip("scikeras")
 
 from hubclean import HubLabelCleaner  # noqa: E402
 from hubclean.exceptions import (  # noqa: E402
+    LabelQualityWarning,
     LabelsError,
     ParameterError,
     ValidationError,
@@ -266,6 +267,15 @@ def test_the_file_of_a_dataset_goes_with_its_last_column():
     np.testing.assert_array_equal(part.read(), X[:3])
     del part
     assert not os.path.exists(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
+def test_memory_says_that_no_other_process_knows_the_file(tmp_path):
+    column, labels = from_dataset(pairs(), in_memory=0)
+    network = scikeras(linear, epochs=1)
+    cleaner = HubLabelCleaner(network, cv=2, memory=tmp_path, random_state=0)
+    with pytest.warns(LabelQualityWarning, match="read into a file of this process"):
+        cleaner.fit(column, labels)
 
 
 def test_classifiers_take_datasets(expected):

@@ -329,6 +329,12 @@ class FileColumn:
         """Which dataset: equal for columns of the same pass through it."""
         return ("tf.data", self.token)
 
+    #: Why another process does not know the rows, and what to do; `memory` warns of it.
+    why_not_shared = (
+        "the rows of this tf.data.Dataset were read into a file of this process. Pass "
+        "the rows as an array, a memory map or a Hub source."
+    )
+
     @property
     def shape(self):
         """Number of rows, and the shape of a row."""
