@@ -18,12 +18,19 @@ from hubclean._class_profiles import (
     regroup_class_profiles,
 )
 from hubclean._issue_engine import in_threads, n_threads, row_blocks
-from hubclean._noise_model import PAIR_PRIOR, NoiseModel, fit_noise_model
+from hubclean._noise_model import (
+    PAIR_PRIOR,
+    NoiseModel,
+    fit_noise_model,
+    fit_noise_models,
+)
 from hubclean._threads import single_threaded_blas
 
 # Rows that models are fitted to; fewer where many classes make a row dear.
 _FIT_ROWS, _FEWEST_FIT_ROWS, _FIT_NUMBERS = 5000, 2000, 200_000
 _BOOTSTRAP_ROWS = 1000
+# A fit reads its rows about so often.
+_FIT_READS = 100
 # For each class, of those that its profile is fitted to.
 _PROFILE_ROWS = 100
 # Nobody's seed: one that also chose which labels are wrong would choose those rows.
@@ -218,7 +225,9 @@ class AutoRule:
         flagged = self.error_probability[self.mask if mask is None else mask]
         return float(flagged.mean()) if len(flagged) else float("nan")
 
-    def errors_interval(self, *, level=0.9, n_bootstrap=20, random_state=0):
+    def errors_interval(
+        self, *, level=0.9, n_bootstrap=20, random_state=0, n_jobs=None
+    ):
         """Bootstrap interval of the number of wrong labels.
 
         The models that the rule believes are fitted again to at most 1,000 rows
@@ -235,6 +244,8 @@ class AutoRule:
             Fits.
         random_state : int
             Seed of the draws.
+        n_jobs : int, default=None
+            Threads; None means all cores where that pays.
 
         Returns
         -------
@@ -250,17 +261,19 @@ class AutoRule:
         logits = profiles.logits(pred_probs)
         rng = np.random.default_rng(random_state)
         size = min(len(labels), _BOOTSTRAP_ROWS)
-        shares = []
+        drawn = [rng.integers(len(labels), size=size) for _ in range(n_bootstrap)]
+
+        def share(rows):
+            models = [
+                fit_noise_model(labels[rows], logits[rows], model.kind)
+                for model in self.error_model.models
+            ]
+            again = replace(self.error_model, models=tuple(models))
+            return again.error_probability(labels[rows], pred_probs[rows]).mean()
+
+        threads = n_threads(n_jobs, _FIT_READS * size * logits.shape[1])
         with single_threaded_blas():
-            for _ in range(n_bootstrap):
-                rows = rng.integers(len(labels), size=size)
-                models = [
-                    fit_noise_model(labels[rows], logits[rows], model.kind)
-                    for model in self.error_model.models
-                ]
-                again = replace(self.error_model, models=tuple(models))
-                errors = again.error_probability(labels[rows], pred_probs[rows])
-                shares.append(errors.mean())
+            shares = in_threads(share, drawn, threads)
         n_rows = len(self.mask)
         spread = n_rows * np.std(shares, ddof=1) * np.sqrt(size / len(labels))
         half = norm.ppf((1 + level) / 2) * spread
@@ -286,7 +299,7 @@ def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     pred_probs : ndarray of float, shape (n_samples, n_classes)
         Out-of-sample probabilities; rows sum to 1.
     n_jobs : int, default=None
-        Threads that judge the rows; None means all cores where that pays.
+        Threads; None means all cores where that pays. The rule does not depend on it.
 
     Returns
     -------
@@ -310,7 +323,7 @@ def learn_auto_rule(labels, pred_probs, *, n_jobs=None):
     """
     labels = np.asarray(labels)
     fitted_to, profiled = _samples(labels, pred_probs)
-    error_model = _fitted(fitted_to, profiled)
+    error_model = _fitted(fitted_to, profiled, n_jobs)
     errors = error_model.error_probability(labels, pred_probs, n_jobs=n_jobs)
     # No best cut is above 1/2 (half the best F1 score); where no label is wrong, new
     # rows are judged by that.
@@ -374,7 +387,7 @@ def least_cut_of_share(error_probability, share):
     return float(allowed[0]) if len(allowed) else float("inf")
 
 
-def fit_error_model(labels, pred_probs):
+def fit_error_model(labels, pred_probs, *, n_jobs=None):
     """Fit noise models of three kinds, and weigh them by what they explain.
 
     The kinds are those of `fit_noise_model`, to the logits of `fit_class_profiles`.
@@ -390,6 +403,8 @@ def fit_error_model(labels, pred_probs):
         Given labels, coded 0 to n_classes - 1.
     pred_probs : ndarray of float, shape (n_samples, n_classes)
         Out-of-sample probabilities.
+    n_jobs : int, default=None
+        Threads; None means all cores where that pays.
 
     Returns
     -------
@@ -397,12 +412,13 @@ def fit_error_model(labels, pred_probs):
         The weighted models, fitted to at most 5,000 rows drawn with a fixed seed, and
         profiles, fitted to at most 100 rows for each class where that is more.
     """
-    return _fitted(*_samples(labels, pred_probs))
+    return _fitted(*_samples(labels, pred_probs), n_jobs)
 
 
-def _fitted(fitted_to, profiled):
+def _fitted(fitted_to, profiled, n_jobs):
     """The error model of rows for the noise models, and rows for the profiles."""
     n_classes = fitted_to[1].shape[1]
+    n_jobs = n_threads(n_jobs, _FIT_READS * fitted_to[1].size)
     kinds = ["uniform"]
     if n_classes > 2:
         kinds.append("runner_up")
@@ -411,11 +427,11 @@ def _fitted(fitted_to, profiled):
     with single_threaded_blas():
         profiles = fit_class_profiles(*profiled)
         judged = fitted_to[0], profiles.logits(fitted_to[1])
-        models = _fit_models(*judged, kinds)
+        models = fit_noise_models(*judged, kinds, n_jobs=n_jobs)
         beliefs = _beliefs(models, *judged)
         # With two classes a row that is neither has no third one to be told by.
         if 2 < n_classes <= _MOST_PAIRED_CLASSES and profiles.directions is not None:
-            again = _fitted_again(fitted_to, profiled, profiles, models)
+            again = _fitted_again(fitted_to, profiled, profiles, models, n_jobs)
             if again is not None:
                 profiles, models, beliefs = again
     believed = [model for model in models.values() if beliefs[model.kind][0] > 0.01]
@@ -423,12 +439,7 @@ def _fitted(fitted_to, profiled):
     return ErrorModel(profiles, tuple(believed), weights / weights.sum(), odds)
 
 
-def _fit_models(labels, logits, kinds):
-    """A noise model of each kind."""
-    return {kind: fit_noise_model(labels, logits, kind) for kind in kinds}
-
-
-def _fitted_again(fitted_to, profiled, profiles, models):
+def _fitted_again(fitted_to, profiled, profiles, models, n_jobs):
     """Regrouped profiles, their models and beliefs, where flips between pairs ask it.
 
     Rates for pairs must be what is then believed, and explain the labels about as well;
@@ -452,7 +463,8 @@ def _fitted_again(fitted_to, profiled, profiles, models):
     if best is None:
         return None
     regrouped, logits, pairs = best
-    again = _fit_models(labels, logits, ["uniform", "runner_up"]) | {"pairs": pairs}
+    kinds = ["uniform", "runner_up"]
+    again = fit_noise_models(labels, logits, kinds, n_jobs=n_jobs) | {"pairs": pairs}
     beliefs = _beliefs(again, labels, logits, regrouped=True)
     return (regrouped, again, beliefs) if beliefs["pairs"][0] > 0.5 else None
 

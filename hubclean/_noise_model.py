@@ -1,8 +1,8 @@
 """How probable is it that a given label is wrong? Arrays in, arrays out.
 
 A model of the true class, the given probabilities sharpened or softened, times a model
-of how labels go wrong, fitted to the given labels together. It imports nothing of
-hubclean.
+of how labels go wrong, fitted to the given labels together. It imports only
+`hubclean._issue_engine`.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, softmax
+
+from hubclean._issue_engine import in_threads
 
 #: Weight of the entropy of the true class; see `fit_noise_model`.
 SHARPNESS = 0.07
@@ -190,23 +192,41 @@ def fit_noise_model(labels, logits, kind, *, sharpness=SHARPNESS):
     .. [2] Grandvalet, Bengio, "Semi-supervised learning by entropy minimization",
        NeurIPS 2004, eq. 5.
     """
-    fit = _Fit(labels, logits, kind, sharpness)
-    bounds = [_LOG_SLOPE] + [(None, None)] * (len(fit.start) - 1)
-    if kind == "runner_up":
-        bounds[-1] = _LOG_NEAR_SLOPE
-    ends = [
-        minimize(
-            fit.loss,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": 200},
-        )
-        for start in fit.starts()
-    ]
-    best = min(ends, key=lambda end: end.fun)
-    return fit.model(best.x, best.fun)
+    return fit_noise_models(labels, logits, [kind], sharpness=sharpness)[kind]
+
+
+def fit_noise_models(labels, logits, kinds, *, sharpness=SHARPNESS, n_jobs=1):
+    """Fit noise models of several kinds, from every start, side by side.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    logits : ndarray of float, shape (n_samples, n_classes)
+        As in `fit_noise_model`.
+    kinds : list of str
+        Of `NoiseModel`.
+    sharpness : float
+        As in `fit_noise_model`.
+    n_jobs : int
+        Threads; the models do not depend on it.
+
+    Returns
+    -------
+    models : dict of str to NoiseModel
+        In the order of `kinds`.
+    """
+    fits = [_Fit(labels, logits, kind, sharpness) for kind in kinds]
+    descents = [(fit, start) for fit in fits for start in fit.starts()]
+    # Those with the most parameters first, so that no thread is left with them.
+    descents.sort(key=lambda descent: -len(descent[1]))
+    ends = in_threads(lambda descent: descent[0].descend(descent[1]), descents, n_jobs)
+    models = {}
+    for fit in fits:
+        of_fit = [end for (of, _), end in zip(descents, ends, strict=True) if of is fit]
+        best = min(of_fit, key=lambda end: end.fun)
+        models[fit.kind] = fit.model(best.x, best.fun)
+    return models
 
 
 def logits_of(pred_probs):
@@ -265,6 +285,20 @@ class _Fit:
         many = self.start.copy()
         many[0], many[self.noise.start] = np.log(5.0), logit(2 * 0.1)
         return [self.start, many]
+
+    def descend(self, start):
+        """Minimise the loss from a start: SciPy's result."""
+        bounds = [_LOG_SLOPE] + [(None, None)] * (len(start) - 1)
+        if self.kind == "runner_up":
+            bounds[-1] = _LOG_NEAR_SLOPE
+        return minimize(
+            self.loss,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 200},
+        )
 
     def _start_pairs(self):
         """Start from how the given labels differ from the likeliest ones.

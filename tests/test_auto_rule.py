@@ -416,7 +416,36 @@ def test_n_jobs_reaches_the_error_probabilities(monkeypatch):
 
     monkeypatch.setattr("hubclean._auto_rule.n_threads", noting)
     find_label_issues(labels, probs, n_jobs=1)
-    assert asked == [1]
+    assert asked == [1, 1]  # the fit, and the rows
+
+
+@pytest.mark.parametrize("flips", ["alike", "pairs"])
+def test_threads_change_no_number(flips):
+    true, probs = draw(4000, 6, 0)
+    rng = np.random.default_rng(0)
+    wrong = rng.random(4000) < 0.25
+    other = (true + 1) % 6 if flips == "pairs" else rng.integers(6, size=4000)
+    labels = np.where(wrong, other, true)
+    alone, together = (learn_auto_rule(labels, probs, n_jobs=n) for n in (1, 3))
+    np.testing.assert_array_equal(alone.error_probability, together.error_probability)
+    assert alone.cut == together.cut
+    intervals = [alone.errors_interval(n_jobs=n, n_bootstrap=4) for n in (1, 3)]
+    assert intervals[0] == intervals[1]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_models_are_fitted_in_as_many_threads_as_asked(n_jobs, monkeypatch):
+    true, probs = draw(4000, 6, 0)
+    asked = []
+
+    def noting(function, tasks, threads):
+        asked.append((threads, len(tasks)))
+        return [function(task) for task in tasks]
+
+    monkeypatch.setattr("hubclean._noise_model.in_threads", noting)
+    learn_auto_rule(true, probs, n_jobs=n_jobs)
+    # Rates all alike, rates of pairs, and resemblance from two starts.
+    assert asked[0] == (n_jobs, 4)
 
 
 def test_an_issue_names_another_class_even_where_the_model_repeats_the_label():

@@ -136,19 +136,16 @@ def row_blocks_of(rows, array):
 
 
 def in_threads(function, tasks, n_jobs):
-    """Call ``function(task)`` for every task, on some threads; return nothing.
+    """Call ``function(task)`` for every task, on some threads: a list of the results.
 
     NumPy and the compiled kernels release the lock of the interpreter, so threads
     are enough, and no array is copied to another process.
     """
     tasks = list(tasks)
     if n_jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            function(task)
-        return
+        return [function(task) for task in tasks]
     with ThreadPoolExecutor(min(n_jobs, len(tasks))) as pool:
-        for _ in pool.map(function, tasks):
-            pass
+        return list(pool.map(function, tasks))
 
 
 def rows_by_class(labels, n_classes):
