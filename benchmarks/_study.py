@@ -14,8 +14,8 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neural_network import MLPClassifier
 
+from hubclean._judgement import correctable, judge
 from hubclean._label_correction import Correction, correct
-from hubclean._label_issues import correctable, judge
 from hubclean._leave_one_out import ridge_pred_probs
 from hubclean._weights import weight_parameter
 

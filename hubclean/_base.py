@@ -25,18 +25,17 @@ from hubclean._compat import (
 )
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import open_cache
-from hubclean._label_correction import CORRECTIONS, correct
-from hubclean._label_issues import (
+from hubclean._judgement import (
     RULE_NAMES,
     SCORE_NAMES,
     correctable,
     judge,
     judge_margins,
-    labels_like,
-    make_table,
     warn_few_left,
     warn_unused,
 )
+from hubclean._label_correction import CORRECTIONS, correct
+from hubclean._label_issues import labels_like, make_table
 from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (

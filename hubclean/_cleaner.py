@@ -16,14 +16,9 @@ from hubclean._base import LabelIssueFinder
 from hubclean._compat import _get_output_config, _routing_enabled, require
 from hubclean._fingerprint import is_how
 from hubclean._folds import align_columns, draw_seed, seed_estimator
+from hubclean._judgement import predictions, score_labels
 from hubclean._label_correction import WEIGHTED
-from hubclean._label_issues import (
-    COLUMNS,
-    labels_like,
-    make_table,
-    predictions,
-    score_labels,
-)
+from hubclean._label_issues import COLUMNS, labels_like, make_table
 from hubclean._model_store import final_models
 from hubclean._notebook import NotebookSummary
 from hubclean._row_memory import RowMemory

@@ -16,7 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from hubclean._compat import _routing_enabled
-from hubclean._hooks import epochs_to_average, offers, unset
+from hubclean._hooks import epochs_to_average, last_step, offers, unset
 from hubclean._progress import (
     advance,
     counting_into,
@@ -84,7 +84,7 @@ class FoldTask:
         """Key of this fold in the cache."""
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
         also = ["average_epochs", self.average_epochs, "fold"]
-        if offers(_last_step(self.estimator), "fold"):
+        if offers(last_step(self.estimator), "fold"):
             also.append(self.fold)
         return identity.key(
             self.estimator, self.train, self.test, self.seed, params, also=also
@@ -131,7 +131,7 @@ class FoldTask:
             probs[:, present[0]] = 1.0
             return probs
         model = seed_estimator(clone(self.estimator), self.seed)
-        last = _last_step(model)
+        last = last_step(model)
         if offers(last, "fold"):
             last.set_params(fold=self.fold)
         if len(present) < len(self.classes) and unset(last, "classes"):
@@ -234,11 +234,6 @@ def _evaluates(model):
     return offers(model, "evaluate") and offers(model, "average_epochs")
 
 
-def _last_step(model):
-    """What a pipeline ends in; another model itself."""
-    return _last_step(model[-1]) if isinstance(model, Pipeline) else model
-
-
 def averages(model, average_epochs):
     """Whether a model is asked for the mean of several epochs or stages, and has it.
 
@@ -248,7 +243,7 @@ def averages(model, average_epochs):
     >>> averages(AdaBoostClassifier(), 0.5), averages(AdaBoostClassifier(), "auto")
     (True, False)
     """
-    model = _last_step(model)
+    model = last_step(model)
     if _evaluates(model):
         own = average_epochs == "auto"
         return bool(model.average_epochs if own else average_epochs)
@@ -400,7 +395,7 @@ def count_epochs(estimator):
     >>> count_epochs(LogisticRegression()) is None
     True
     """
-    estimator = _last_step(estimator)
+    estimator = last_step(estimator)
     if not type(estimator).__module__.startswith("hubclean."):
         return None
     params = estimator.get_params(deep=False)

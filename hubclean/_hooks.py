@@ -38,6 +38,8 @@ References
 import inspect
 import math
 
+from sklearn.pipeline import Pipeline
+
 
 def offers(estimator, hook):
     """Whether an estimator has a hook of this module.
@@ -88,3 +90,18 @@ def epochs_to_average(n_epochs, average_epochs):
     [4, 2, 0]
     """
     return n_epochs - max(1, math.ceil(n_epochs * average_epochs))
+
+
+def last_step(estimator):
+    """What a pipeline ends in, however deep; another estimator itself.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> last_step(make_pipeline("passthrough", LogisticRegression()))
+    LogisticRegression()
+    """
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    return estimator

@@ -1,6 +1,6 @@
 """Weights of rows: which estimators take them, and checks of what users pass.
 
-It imports only `hubclean._compat` and `hubclean.exceptions`.
+It imports only `hubclean._compat`, `hubclean._hooks` and `hubclean.exceptions`.
 """
 
 from inspect import signature
@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from hubclean._compat import _routing_enabled
+from hubclean._hooks import last_step
 from hubclean.exceptions import ParameterError
 
 
@@ -55,8 +56,7 @@ def takes_weights(estimator):
     >>> takes_weights(CalibratedClassifierCV(KNeighborsClassifier()))
     False
     """
-    if isinstance(estimator, Pipeline):
-        return takes_weights(estimator[-1])
+    estimator = last_step(estimator)
     if hasattr(estimator, "takes_sample_weight"):
         return estimator.takes_sample_weight()
     if weight_parameter(estimator) is None:

@@ -16,12 +16,11 @@ import pandas as pd
 from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 
 from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
 from hubclean._folds import averages, count_epochs, draw_seed, seed_estimator
-from hubclean._hooks import offers
+from hubclean._hooks import last_step, offers
 from hubclean._leave_one_out import (
     neighbour_pred_probs,
     ridge_pred_probs,
@@ -136,8 +135,7 @@ class CrossValidation(BaseEstimator):
                 f"{self.n_repeats} and cv={given.cv!r}. Pass a splitter that repeats, "
                 "RepeatedStratifiedKFold for example."
             )
-        last = classifier[-1] if isinstance(classifier, Pipeline) else classifier
-        if isinstance(last, FrozenEstimator):
+        if isinstance(last_step(classifier), FrozenEstimator):
             warnings.warn(
                 f"{by}: a frozen estimator is not trained for any fold. Its "
                 "probabilities are out of sample only where it learned from other "

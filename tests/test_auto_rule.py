@@ -20,7 +20,7 @@ from hubclean._auto_rule import (
     least_cut_of_share,
 )
 from hubclean._class_profiles import fit_class_profiles, regroup_class_profiles
-from hubclean._label_issues import RULE_NAMES, predictions
+from hubclean._judgement import RULE_NAMES, predictions
 from hubclean._leave_one_out import ridge_pred_probs
 from hubclean._noise_model import TEMPERATURE, _Fit, fit_noise_model, logits_of
 from hubclean.datasets import (

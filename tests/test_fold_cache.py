@@ -116,7 +116,7 @@ def test_error_probabilities_are_learned_once(memory, monkeypatch):
         learned.append(len(given))
         return learn_auto_rule(*given, **options)
 
-    monkeypatch.setattr("hubclean._label_issues.learn_auto_rule", learn)
+    monkeypatch.setattr("hubclean._judgement.learn_auto_rule", learn)
     tables = [
         HubLabelCleaner(
             GaussianNB(), random_state=seed, memory=folder, threshold=threshold

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hubclean import HubLabelCleaner, LabelCleaningSampler, _label_correction
+from hubclean._judgement import correctable, judge
 from hubclean._label_correction import CORRECTIONS, Found, correct
-from hubclean._label_issues import correctable, judge
 from hubclean._weights import takes_weights
 from hubclean.exceptions import EstimatorError, ParameterError
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score
 
-from hubclean._label_issues import judge_margins
+from hubclean._judgement import judge_margins
 from hubclean._margin_rule import margin_cut, profiled_margins
 from hubclean.datasets import pair_flip_noise
 

@@ -9,7 +9,7 @@ import pandas as pd
 import hubclean
 from hubclean import HubLabelCleaner
 from hubclean._compat import require
-from hubclean._label_issues import RULE_NAMES, SCORE_NAMES
+from hubclean._judgement import RULE_NAMES, SCORE_NAMES
 from hubclean.cli._console import count, print_json, print_summary, writing
 from hubclean.cli._models import made_ready, make_estimator
 from hubclean.cli._sources import (
