@@ -77,7 +77,9 @@ def skorch(
         Further parameters. Those of `skorch.NeuralNetClassifier`: ``lr``,
         ``callbacks``, ``train_split``, ``module__...``, ``optimizer__...``,
         ``criterion__...``, ``iterator_train__num_workers`` (processes that fetch
-        batches), ``compile=True``. Those of hubclean: ``random_state``;
+        batches; they are forked, which has crashed where Deep Lake 4 was at work:
+        ``read_threads`` is for Hub datasets), ``compile=True``. Those of hubclean:
+        ``random_state``;
         ``transform_valid``; ``resize`` (side of the squares that images become);
         ``pretrained`` (whether a named model has the weights of its library);
         ``features`` (name of a model, or a module: its outputs are computed once for

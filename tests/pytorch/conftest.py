@@ -1,5 +1,9 @@
 """Data, nets and modules that the tests of the PyTorch adapter share."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
@@ -10,6 +14,29 @@ pytest.importorskip("skorch")
 from torch import nn  # noqa: E402
 
 from hubclean import pytorch as hp  # noqa: E402
+
+_OWN_PROCESS = "HUBCLEAN_TEST_OWN_PROCESS"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run tests that fork where Deep Lake has opened nothing.
+
+    Its replacement of os.fork crashes processes in which it was at work.
+    """
+    if pyfuncitem.get_closest_marker("forks") is None or _OWN_PROCESS in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "-p", "no:xdist", pyfuncitem.nodeid],
+        cwd=pyfuncitem.config.rootpath,
+        env={**os.environ, _OWN_PROCESS: "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    return True
 
 
 @pytest.fixture(scope="module")

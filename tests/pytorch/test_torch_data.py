@@ -1,6 +1,5 @@
 """Rows of any X become batches: containers, transforms, sizes, named models."""
 
-import subprocess
 import sys
 import types
 import warnings
@@ -248,35 +247,6 @@ class TestDatasets:
         np.testing.assert_array_equal(proba, plain)
 
 
-DRAWN_BY_WORKERS = """
-import numpy as np
-import torch
-from hubclean import pytorch as hp
-
-
-class Noisy(torch.utils.data.Dataset):
-    def __len__(self):
-        return 60
-
-    def __getitem__(self, i):
-        return torch.eye(4)[i % 3] + torch.randn(4), i % 3
-
-
-def fitted(**params):
-    fixed = {"epochs": 2, "batch_size": 16, "random_state": 0}
-    return hp.skorch(**{**fixed, **params}).fit(Noisy())
-
-
-workers = {"iterator_train__num_workers": 2, "iterator_valid__num_workers": 2}
-here, there = fitted(), fitted(**workers)
-X = np.eye(4)
-print(np.array_equal(here.predict_proba(X), there.predict_proba(X)))
-print(np.array_equal(here.predict_proba(Noisy()), there.predict_proba(Noisy())))
-another = fitted(random_state=1, **workers)
-print(np.array_equal(here.predict_proba(X), another.predict_proba(X)))
-"""
-
-
 class TestDatasetsThatDraw:
     """Augmentation inside the dataset, as torchvision's datasets have it."""
 
@@ -289,12 +259,23 @@ class TestDatasetsThatDraw:
 
         return Noisy(*table)
 
-    @pytest.mark.parametrize("read_threads", [0, 2])
-    def test_the_seed_decides_what_is_drawn(self, noisy, read_threads):
+    @pytest.mark.parametrize(
+        "how",
+        [
+            {"read_threads": 0},
+            {"read_threads": 2},
+            pytest.param(
+                {"iterator_train__num_workers": 2, "iterator_valid__num_workers": 2},
+                id="processes",
+                marks=pytest.mark.forks,
+            ),
+        ],
+    )
+    def test_the_seed_decides_what_is_drawn(self, noisy, how):
         torch.manual_seed(1)
         one = net().fit(noisy)
         torch.manual_seed(2)
-        other = net(read_threads=read_threads).fit(noisy)
+        other = net(**how).fit(noisy)
         X = noisy.X
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
         np.testing.assert_array_equal(
@@ -302,14 +283,6 @@ class TestDatasetsThatDraw:
         )
         third = net(random_state=1).fit(noisy)
         assert not np.array_equal(one.predict_proba(X), third.predict_proba(X))
-
-    def test_the_seed_decides_what_worker_processes_draw(self):
-        """In a process of its own: torch forks, which Deep Lake's threads forbid."""
-        done = subprocess.run(
-            [sys.executable, "-c", DRAWN_BY_WORKERS], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.split() == ["True", "True", "False"]
 
     def test_epochs_draw_anew(self, noisy):
         rows = _data.BatchDataset(hp._columns.as_rows(noisy), seed=3)

@@ -191,6 +191,7 @@ class TestTraining:
         with pytest.raises(LabelsError, match="one of the 2 classes.*got 2 in row"):
             net(classes=[0, 1]).fit(X, y)
 
+    @pytest.mark.forks
     def test_threads_and_processes_give_the_same_answer(self, images, table):
         X, y = images
         flip = RandomFlip()

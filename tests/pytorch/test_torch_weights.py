@@ -43,7 +43,11 @@ class TestWeights:
     @pytest.mark.parametrize(
         "other",
         [
-            {"iterator_train__num_workers": 2},
+            pytest.param(
+                {"iterator_train__num_workers": 2},
+                id="processes",
+                marks=pytest.mark.forks,
+            ),
             {"read_threads": 2},
             {"criterion": nn.NLLLoss, "module": Probabilities},
         ],
