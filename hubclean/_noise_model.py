@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, logit, softmax
+from scipy.special import expit, logit, softmax
 
 from hubclean._issue_engine import in_threads
 
@@ -137,12 +137,13 @@ def _shares(kept, moved, asked, classes, labels):
     return errors, np.where(classes == labels, 0.0, asked / everything)
 
 
-def _margins(true):
+def _margins(true, spare=None):
     """Largest less second largest of each row, and where the two are."""
     rows = np.arange(len(true))
     first = true.argmax(axis=1)
     largest = true[rows, first]
-    rest = true.copy()
+    rest = np.empty_like(true) if spare is None else spare
+    rest[:] = true
     rest[rows, first] = -1.0
     second = rest.argmax(axis=1)
     return largest - rest[rows, second], first, second
@@ -236,16 +237,60 @@ def logits_of(pred_probs):
     return np.maximum(logits, LOWEST_LOGIT)
 
 
-def _resemblance(logits, labels, slope):
+class _Arrays:
+    """Arrays of one shape that every evaluation of a loss fills again.
+
+    Fresh ones would be fetched from the operating system each time, page by page,
+    which takes longer than the arithmetic.
+
+    Parameters
+    ----------
+    n_rows, n_classes : int
+        Shape of the largest.
+    """
+
+    def __init__(self, n_rows, n_classes):
+        self._shape = n_rows, n_classes
+        self._arrays = []
+        self._n_given = 0
+
+    def start(self, n_rows):
+        """Give all of them out again, as arrays of so many rows."""
+        self._n_given, self._n_rows = 0, n_rows
+
+    def __call__(self):
+        """One that holds anything."""
+        if self._n_given == len(self._arrays):
+            self._arrays.append(np.empty(self._shape))
+        self._n_given += 1
+        return self._arrays[self._n_given - 1][: self._n_rows]
+
+
+def _log_softmax(scores, spare):
+    """Logarithm of the softmax of rows, in place."""
+    scores -= scores.max(axis=1, keepdims=True)
+    scores -= np.log(np.exp(scores, out=spare).sum(axis=1, keepdims=True))
+    return scores
+
+
+def _resemblance(logits, labels, slope, new):
     """P(given | row, true class, wrong) by resemblance, and its slope's derivative."""
-    near = softmax(slope * logits, axis=1)
     rows = np.arange(len(labels))
-    centred = logits - (near * logits).sum(axis=1, keepdims=True)
-    rest = np.maximum(1 - near, 1e-9)
-    given = near[rows, labels][:, None] / rest
-    given = np.minimum(given, 1.0)
+    near = np.multiply(logits, slope, out=new())
+    near -= near.max(axis=1, keepdims=True)
+    np.exp(near, out=near)
+    near /= near.sum(axis=1, keepdims=True)
+    change = np.multiply(near, logits, out=new())
+    centred = np.subtract(logits, change.sum(axis=1, keepdims=True), out=new())
+    rest = np.subtract(1, near, out=new())
+    np.maximum(rest, 1e-9, out=rest)
+    given = np.divide(near[rows, labels][:, None], rest, out=new())
+    np.minimum(given, 1.0, out=given)
     given[rows, labels] = 0.0
-    change = given * (centred[rows, labels][:, None] + near * centred / rest)
+    np.multiply(near, centred, out=change)
+    change /= rest
+    change += centred[rows, labels][:, None]
+    change *= given
     return given, change
 
 
@@ -272,6 +317,7 @@ class _Fit:
         if kind == "pairs":
             self._start_pairs()
         elif kind == "runner_up":
+            self.alike = np.where(self.given == 0, 1 / (self.n_classes - 1), 0.0)
             self.start[self.noise] = logit(2 * 0.02), 2.0, 0.3
 
     def starts(self):
@@ -294,6 +340,7 @@ class _Fit:
         return minimize(
             self.loss,
             start,
+            args=(self.arrays(),),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
@@ -327,20 +374,19 @@ class _Fit:
         pairs = noise[1:].reshape(self.n_classes, self.n_classes)
         return np.where(self.off, pairs, 0.0)
 
-    def loss(self, parameters):
+    def loss(self, parameters, new=None):
         """Objective per row and its gradient."""
+        new = self.arrays() if new is None else new
         slope, bias = np.exp(parameters[0]), parameters[1 : self.noise.start]
         noise = parameters[self.noise]
         rates = self.rates(noise)
-        value, by_slope, by_bias, by_noise = self._unlikelihood(
-            self.blocks[0], slope, bias, noise, rates
+        parts = [
+            self._unlikelihood(block, slope, bias, noise, rates, new)
+            for block in self.blocks
+        ]
+        value, by_slope, by_bias, by_noise = (
+            sum(of) for of in zip(*parts, strict=True)
         )
-        for block in self.blocks[1:]:
-            more = self._unlikelihood(block, slope, bias, noise, rates)
-            value += more[0]
-            by_slope += more[1]
-            by_bias += more[2]
-            by_noise += more[3]
         prior, prior_by_noise = self._prior(noise)
         value += prior + 0.5 * self.bias_prior * self.n_rows * (bias**2).sum()
         by_noise += prior_by_noise
@@ -350,23 +396,37 @@ class _Fit:
         gradient = np.r_[by_slope, by_bias, by_noise]
         return value / self.n_rows, gradient / self.n_rows
 
-    def _unlikelihood(self, block, slope, bias, noise, rates):
+    def arrays(self):
+        """Arrays of a block, for one evaluation after another."""
+        return _Arrays(min(self.blocks[0].stop, self.n_rows), self.n_classes)
+
+    def _unlikelihood(self, block, slope, bias, noise, rates, new):
         """Log loss and entropy of some rows, and their gradient."""
         logits = self.logits[block]
-        log_true = log_softmax(slope * logits + bias, axis=1)
-        true = np.exp(log_true)
-        flow, finish = self._flow(block, noise, rates, true)
-        joint = true * flow
-        given = np.maximum(joint.sum(axis=1), 1e-300)
-        entropy = -(true * log_true).sum(axis=1)
+        new.start(len(logits))
+        spare = new()
+        log_true = np.multiply(logits, slope, out=new())
+        log_true += bias
+        _log_softmax(log_true, spare)
+        true = np.exp(log_true, out=new())
+        flow, finish = self._flow(block, noise, rates, true, new)
+        posterior = np.multiply(true, flow, out=new())
+        given = np.maximum(posterior.sum(axis=1), 1e-300)
+        posterior /= given[:, None]
+        entropy = -np.multiply(true, log_true, out=spare).sum(axis=1)
         value = -np.log(given).sum() + self.sharpness * entropy.sum()
-        posterior = joint / given[:, None]
-        by_score = true - posterior
-        by_score -= self.sharpness * true * (log_true + entropy[:, None])
-        by_noise, by_true = finish(posterior, true / given[:, None])
+        by_score = np.subtract(true, posterior, out=new())
+        log_true += entropy[:, None]
+        np.multiply(true, self.sharpness, out=spare)
+        spare *= log_true
+        by_score -= spare
+        by_noise, by_true = finish(posterior, given)
         if by_true is not None:
-            by_score += true * (by_true - (true * by_true).sum(axis=1, keepdims=True))
-        return value, (by_score * logits).sum(), by_score.sum(axis=0), by_noise
+            by_true -= np.multiply(true, by_true, out=spare).sum(axis=1, keepdims=True)
+            by_true *= true
+            by_score += by_true
+        by_slope = np.multiply(by_score, logits, out=spare).sum()
+        return value, by_slope, by_score.sum(axis=0), by_noise
 
     def _prior(self, noise):
         """Of the parameters of the noise, and its gradient."""
@@ -388,12 +448,12 @@ class _Fit:
         by_pair = -PAIR_PRIOR * np.where(self.off, 1 - np.exp(pairs), 0.0)
         return value, np.r_[0.0, by_pair.ravel()]
 
-    def _flow(self, block, noise, rates, true):
+    def _flow(self, block, noise, rates, true, new):
         """P(given label of the row | true class), and its part of the gradient."""
         if self.kind == "runner_up":
-            return self._flow_by_resemblance(block, noise, true)
+            return self._flow_by_resemblance(block, noise, true, new)
         labels = self.labels[block]
-        flow = rates[labels]
+        flow = np.take(rates, labels, axis=0, out=new(), mode="clip")
 
         def finish(posterior, _):
             if self.n_classes > _MOST_COUNTED and self.kind == "uniform":
@@ -406,29 +466,39 @@ class _Fit:
 
         return flow, finish
 
-    def _flow_by_resemblance(self, block, noise, true):
+    def _flow_by_resemblance(self, block, noise, true, new):
         """As `_flow`; part of the wrong labels go to classes the row resembles."""
         share, slope = expit(noise[1]), np.exp(noise[2])
-        stay = self.given[block]
-        near, by_slope = _resemblance(self.logits[block], self.labels[block], slope)
-        margin, first, second = _margins(true)
+        stay, alike = self.given[block], self.alike[block]
+        near, by_slope = _resemblance(
+            self.logits[block], self.labels[block], slope, new
+        )
+        spare, flow = new(), new()
+        margin, first, second = _margins(true, spare)
         clear = 0.5 * expit(noise[0])
         wrong = _wrong_rate(clear, margin)[:, None]
-        apart = stay == 0
-        alike = np.where(apart, 1 / (self.n_classes - 1), 0.0)
-        mixed = (1 - share) * alike + share * near
-        flow = wrong * mixed + (1 - wrong) * stay
+        mixed = np.multiply(alike, 1 - share, out=new())
+        mixed += np.multiply(near, share, out=spare)
+        np.multiply(mixed, wrong, out=flow)
+        flow += np.multiply(stay, 1 - wrong, out=spare)
 
-        def finish(_, weight):
-            by_wrong = -(weight * (mixed - stay)).sum(axis=1)
-            by_share = -(weight * wrong * (near - alike)).sum()
-            by_near = -(weight * wrong * share * by_slope).sum()
+        def finish(_, given):
+            weight = np.divide(true, given[:, None], out=flow)
+            mixed_less = np.subtract(mixed, stay, out=mixed)
+            mixed_less *= weight
+            by_wrong = -mixed_less.sum(axis=1)
+            weight *= wrong
+            np.subtract(near, alike, out=spare)
+            by_share = -np.multiply(weight, spare, out=spare).sum()
+            weight *= share
+            by_near = -np.multiply(weight, by_slope, out=spare).sum()
             # What the rate of a row gains with the common rate, and with its margin.
             growth = np.exp((1 - margin) / TEMPERATURE)
             left = 0.5 * np.exp(-np.logaddexp(0, noise[0]) * growth) * growth
             by_clear = (by_wrong * left).sum() * expit(noise[0])
             by_margin = -by_wrong * left * np.logaddexp(0, noise[0]) / TEMPERATURE
-            by_true = np.zeros_like(true)
+            by_true = spare
+            by_true.fill(0.0)
             rows = np.arange(len(true))
             by_true[rows, first], by_true[rows, second] = by_margin, -by_margin
             by_noise = by_clear, by_share * share * (1 - share), by_near * slope
@@ -443,10 +513,12 @@ class _Fit:
         resemblance = (0.0, 1.0)
         if self.kind == "runner_up":
             resemblance = (float(expit(noise[1])), float(np.exp(noise[2])))
-        rates, given = self.rates(noise), []
+        rates, given, new = self.rates(noise), [], self.arrays()
         for block in self.blocks:
             true = softmax(slope * self.logits[block] + bias, axis=1)
-            given.append((true * self._flow(block, noise, rates, true)[0]).sum(axis=1))
+            new.start(len(true))
+            flow, _ = self._flow(block, noise, rates, true, new)
+            given.append((true * flow).sum(axis=1))
         log_loss = -np.log(np.concatenate(given) + 1e-300).mean()
         return NoiseModel(
             kind=self.kind,
