@@ -99,10 +99,14 @@ def broken(y_true, y_pred):
         (of_class_numbers, "codes"),
         (of_products, "one_hot"),
         (losses.Dice(), "one_hot"),
-        (losses.CategoricalGeneralizedCrossEntropy(), "codes"),
+        ("CategoricalGeneralizedCrossEntropy", "codes"),
     ],
 )
 def test_a_loss_of_your_own_is_tried(loss, form, units):
+    if isinstance(loss, str):
+        if not hasattr(losses, loss):
+            pytest.skip(f"this Keras has no {loss}")
+        loss = getattr(losses, loss)()
     form, planned = ("column", "column") if units == 1 else (form, "codes")
     if units == 1 and loss is of_class_numbers:
         return
