@@ -65,7 +65,7 @@ test-oldest: .venv-oldest/.ready  ## Run core and adapters on the oldest version
 	  tests/test_find_label_issues.py tests/test_bad_input.py tests/test_rows.py \
 	  tests/test_evidence.py tests/test_label_correction.py tests/test_auto_rule.py \
 	  tests/test_keras_classifier.py tests/test_keras_data.py \
-	  tests/test_keras_rebuild.py tests/test_keras_targets.py tests/adapters
+	  tests/test_keras_rebuild.py tests/test_keras_targets.py tests/adapters tests/pytorch
 
 docs: $(VENV)/.docs  ## Build the documentation and run its code, warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
