@@ -310,12 +310,19 @@ def test_activations_nobody_names_show_in_the_outputs(end, activation, units, po
         assert probe_outputs(model, rows) == Outputs(units, activation)
 
 
+class Within(keras.constraints.Constraint):
+    """Weights from 0 to 1."""
+
+    def __call__(self, w):
+        return keras.ops.clip(w, 0, 1)
+
+
 def test_weights_that_are_held_in_bounds_stay_there():
     share = layers.Dense(
         1,
         use_bias=False,
         kernel_initializer=keras.initializers.RandomUniform(0, 1),
-        kernel_constraint=lambda w: keras.ops.clip(w, 0, 1),
+        kernel_constraint=Within(),
     )
     model = functional(share, layers.Lambda(lambda x: x))
     assert probe_outputs(model, np.eye(4, dtype="float32")) == Outputs(1, "sigmoid")
