@@ -1,8 +1,8 @@
 """A folder of images sorted by class, as lazy X and y.
 
 ``folder/CLASS/**/IMAGE``: the folder just inside names the class. It imports only
-`hubclean._compat`, `hubclean._labels_version`, `hubclean._pixels` and
-`hubclean.exceptions`; Pillow is loaded when an image is read.
+`hubclean._compat`, `hubclean._labels_version`, `hubclean._lazy_column`,
+`hubclean._pixels` and `hubclean.exceptions`; Pillow is loaded when an image is read.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import numpy as np
 
 from hubclean._compat import require
 from hubclean._labels_version import FOLDER_PREFIX
+from hubclean._lazy_column import LazyRows
 from hubclean._pixels import as_bytes, fitted, is_grey, unknown_range
 from hubclean.exceptions import BadRowsError, DatasetError
 
@@ -140,8 +141,8 @@ def _versions(folder, names):
     )
 
 
-class FolderColumn:
-    """Images of a folder as a lazy column: see `hubclean._rows.LazyColumn`."""
+class FolderColumn(LazyRows):
+    """Images of a folder as a lazy column."""
 
     dtype = np.dtype(np.uint8)
 
@@ -149,16 +150,6 @@ class FolderColumn:
         self.folder, self.names, self.written, self.size = folder, names, written, size
         self.row_ids = np.arange(len(names)) if row_ids is None else row_ids
         self.row_shape = self._row_shape() if row_shape is None else row_shape
-
-    @property
-    def shape(self):
-        """(n_rows, height, width[, 3]); None for what varies."""
-        return (len(self.row_ids), *self.row_shape)
-
-    @property
-    def ndim(self):
-        """Number of dimensions."""
-        return len(self.shape)
 
     @property
     def identity(self):
@@ -207,25 +198,12 @@ class FolderColumn:
             rows=list(bad),
         )
 
-    def __len__(self):
-        return len(self.row_ids)
+    def _taken(self, positions):
+        row_ids, of = self.row_ids[positions], (self.folder, self.names, self.written)
+        return FolderColumn(*of, self.size, row_ids, self.row_shape)
 
-    def __getitem__(self, index):
-        if isinstance(index, tuple):
-            index = index[0]
-        rows = self.row_ids[index]
-        return FolderColumn(
-            self.folder,
-            self.names,
-            self.written,
-            self.size,
-            np.atleast_1d(rows),
-            self.row_shape,
-        )
-
-    def read(self, indices=None):
-        """Images at these positions of this column, all when None."""
-        rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
+    def _rows_at(self, positions):
+        rows = self.row_ids[positions]
         with ThreadPoolExecutor(_THREADS) as threads:
             images = list(threads.map(self._decode, rows.tolist()))
         self._refuse(dict(zip(rows.tolist(), images, strict=True)))
@@ -245,7 +223,3 @@ class FolderColumn:
         if self.size and image.size != (self.size, self.size):
             image = fitted(image, self.size)
         return np.asarray(image)
-
-    def __array__(self, dtype=None, copy=None):
-        array = self.read()
-        return array if dtype is None else array.astype(dtype)

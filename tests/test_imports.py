@@ -16,6 +16,7 @@ CORE = {
     "_compat": 1,
     "_progress": 1,
     "_hooks": 1,
+    "_lazy_column": 1,
     "_fingerprint": 1,
     "_threads": 1,
     "_rows": 2,

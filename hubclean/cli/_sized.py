@@ -1,10 +1,10 @@
 """Images of a Hub dataset, brought to one size."""
 
-import numbers
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from hubclean._lazy_column import LazyRows
 from hubclean._pixels import as_bytes, fitted, image_of
 from hubclean.exceptions import DatasetError
 
@@ -12,8 +12,8 @@ _THREADS = 4
 _LOOKED_AT = 64
 
 
-class SizedColumn:
-    """Images of a lazy column with one size: see `hubclean._rows.LazyColumn`.
+class SizedColumn(LazyRows):
+    """Images of a lazy column with one size.
 
     Parameters
     ----------
@@ -28,16 +28,11 @@ class SizedColumn:
         self.column, self.size = column, size
 
     @property
-    def shape(self):
-        """(n_rows, height, width, channels); None for what is not known."""
+    def row_shape(self):
+        """(height, width, channels); None for what is not known."""
         if self.size is None:
-            return self.column.shape
-        return (len(self), self.size, self.size, 3)
-
-    @property
-    def ndim(self):
-        """Number of dimensions."""
-        return len(self.shape)
+            return self.column.shape[1:]
+        return (self.size, self.size, 3)
 
     @property
     def dtype(self):
@@ -55,21 +50,15 @@ class SizedColumn:
         """Position of every row in the dataset."""
         return self.column.row_ids
 
-    def __len__(self):
-        return len(self.column)
+    def _taken(self, positions):
+        return SizedColumn(self.column[positions], self.size)
 
-    def __getitem__(self, index):
-        if isinstance(index, numbers.Integral):
-            return self.read([index])[0]
-        return SizedColumn(self.column[index], self.size)
-
-    def read(self, indices=None):
-        """Images at these positions of this column, all when None."""
-        images = self.column.read(indices)
+    def _rows_at(self, positions):
+        images = self.column.read(positions)
         if self.size is None:
             return _alike(images)
         if not len(images):
-            return np.empty((0, *self.shape[1:]), self.dtype)
+            return np.empty((0, *self.row_shape), self.dtype)
         with ThreadPoolExecutor(_THREADS) as threads:
             return np.stack(list(threads.map(self._fitted, images)))
 
@@ -77,10 +66,6 @@ class SizedColumn:
         """One image in the size."""
         image = as_bytes(image_of(pixels), grey=False)
         return np.asarray(fitted(image, self.size))
-
-    def __array__(self, dtype=None, copy=None):
-        array = self.read()
-        return array if dtype is None else array.astype(dtype)
 
 
 def some_shapes(column):

@@ -12,6 +12,7 @@ import weakref
 
 import numpy as np
 
+from hubclean._lazy_column import LazyRows
 from hubclean.exceptions import LabelsError, ParameterError
 
 _IN_MEMORY = 1 << 28
@@ -296,10 +297,8 @@ def _remove(path):
         os.unlink(path)
 
 
-class FileColumn:
+class FileColumn(LazyRows):
     """Rows of equal shape in a file, read where they are needed.
-
-    It follows `hubclean._rows.LazyColumn`.
 
     Parameters
     ----------
@@ -335,35 +334,13 @@ class FileColumn:
         "the rows as an array, a memory map or a Hub source."
     )
 
-    @property
-    def shape(self):
-        """Number of rows, and the shape of a row."""
-        return (len(self), *self.row_shape)
-
-    @property
-    def ndim(self):
-        """Number of dimensions."""
-        return len(self.shape)
-
-    def __len__(self):
-        return len(self.row_ids)
-
-    def __getitem__(self, index):
-        if isinstance(index, tuple):
-            index = index[0]
-        row_ids = np.atleast_1d(self.row_ids[index])
-        subset = FileColumn(
-            self.path, self.n, self.row_shape, self.dtype, row_ids, self.token
-        )
+    def _taken(self, positions):
+        row_ids, of = self.row_ids[positions], (self.path, self.n)
+        subset = FileColumn(*of, self.row_shape, self.dtype, row_ids, self.token)
         subset._owner = self._owner
         return subset
 
-    def read(self, indices=None):
-        """Rows at these positions, all when None, shape (n, ...)."""
-        row_ids = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
+    def _rows_at(self, positions):
         shape = (self.n, *self.row_shape)
         stored = np.memmap(self.path, dtype=self.dtype, mode="r", shape=shape)
-        return np.asarray(stored[row_ids])
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.read(), dtype=dtype)
+        return np.asarray(stored[self.row_ids[positions]])

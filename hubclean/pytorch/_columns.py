@@ -14,6 +14,7 @@ import torch
 from scipy import sparse
 
 from hubclean._fingerprint import fingerprint
+from hubclean._lazy_column import LazyRows
 from hubclean._rows import is_lazy, n_rows
 from hubclean.exceptions import ParameterError
 from hubclean.pytorch._randomness import lent
@@ -44,7 +45,7 @@ class ArrayRows:
         return rows.toarray() if sparse.issparse(rows) else rows
 
 
-class LazyRows:
+class ColumnRows:
     """Rows of a lazy column; reading one batch may take longer than training on it."""
 
     slow = True
@@ -65,7 +66,7 @@ class LazyRows:
         return self.column.read(np.asarray(indices))
 
 
-class DatasetColumn:
+class DatasetColumn(LazyRows):
     """Inputs of a map-style dataset as a lazy column.
 
     It takes subsets without reading, so folds of a dataset cost nothing until their
@@ -134,14 +135,9 @@ class DatasetColumn:
         )
 
     @property
-    def shape(self):
-        """Number of rows, and the shape of the first one."""
-        return (len(self), *self._type()[0])
-
-    @property
-    def ndim(self):
-        """Number of dimensions."""
-        return len(self.shape)
+    def row_shape(self):
+        """Shape of the first row of the dataset."""
+        return self._type()[0]
 
     @property
     def dtype(self):
@@ -156,33 +152,27 @@ class DatasetColumn:
             self._row_type = row.shape, row.dtype
         return self._row_type
 
-    def __len__(self):
-        return len(self.row_ids)
-
-    def __getitem__(self, index):
-        if isinstance(index, tuple):
-            index = index[0]
-        row_ids = np.atleast_1d(self.row_ids[index])
+    def _taken(self, positions):
+        row_ids = self.row_ids[positions]
         subset = type(self)(self.dataset, row_ids, self.token, self.version)
         subset._row_type = self._row_type
         return subset
 
-    def read(self, indices=None):
-        """Rows at these positions; a 1-D array of objects where shapes differ.
+    def _rows_at(self, positions):
+        """Rows as an array; a 1-D one of objects where shapes differ.
 
         What the dataset draws from torch's generator depends on the positions, or, in
         a net, on its seed.
         """
-        rows = self.row_ids if indices is None else self.row_ids[np.asarray(indices)]
+        rows = self.row_ids[positions]
+        if not len(rows):
+            return np.empty((0, *self.row_shape), self.dtype)
         with lent(zlib.crc32(np.asarray(rows, dtype=np.int64).tobytes())):
             if hasattr(self.dataset, "__getitems__"):
                 items = self.dataset.__getitems__(rows.tolist())
             else:
                 items = [self.dataset[i] for i in rows.tolist()]
         return stack_rows([_input(item) for item in items])
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.read(), dtype=dtype)
 
 
 def _token(dataset):
@@ -243,7 +233,7 @@ def as_rows(X):
 
     Returns
     -------
-    rows : ArrayRows or LazyRows
+    rows : ArrayRows or ColumnRows
         To be read a batch at a time.
 
     Raises
@@ -251,7 +241,7 @@ def as_rows(X):
     ParameterError
         If X has no rows, or rows that are no numbers, or is a dict.
     """
-    if isinstance(X, ArrayRows | LazyRows):
+    if isinstance(X, ArrayRows | ColumnRows):
         return X
     if isinstance(X, torch.utils.data.IterableDataset):
         raise ParameterError(
@@ -265,7 +255,7 @@ def as_rows(X):
         )
     if is_map_dataset(X):
         X = DatasetColumn(X)
-    rows = LazyRows(X) if is_lazy(X) else ArrayRows(_in_memory(X))
+    rows = ColumnRows(X) if is_lazy(X) else ArrayRows(_in_memory(X))
     if not len(rows):
         raise ParameterError("skorch: X must have at least 1 row; got 0 rows.")
     return rows
