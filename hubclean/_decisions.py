@@ -321,13 +321,30 @@ def _as_written(path, who):
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # A class may be called "NA" or "null": nothing is a missing value here.
-            return pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+            table = pd.read_csv(
+                path,
+                sep=_separator(path),
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+            )
     except (pd.errors.ParserWarning, ValueError) as exc:  # pandas' own are ValueErrors
         raise ValidationError(
             f"{who}: {path} must be a CSV file with a line for each decision, in "
             f"UTF-8; got one in which {_fault(exc)}. Mend it, or export it from the "
             "report again."
         ) from exc
+    blank = (table == "").all(axis=1)  # lines that a spreadsheet left at the end
+    return table[~blank] if blank.any() else table
+
+
+def _separator(path):
+    """What stands between cells; a semicolon, where a comma stands in numbers."""
+    for separator in ",;\t":
+        head = pd.read_csv(path, sep=separator, nrows=0, index_col=False)
+        if set(_REQUIRED) <= set(head.columns):
+            return separator
+    return ","
 
 
 def _fault(exc):
@@ -391,7 +408,7 @@ def _positions(column, who):
     if (counts > 1).any():
         raise ParameterError(
             f"{who}: there must be one decision for a row; rows "
-            f"{_some(values[counts > 1])} have more."
+            f"{_some(values[counts > 1])} have more. Leave one line of each."
         )
     return rows
 

@@ -131,6 +131,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content, match):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_file_that_a_spreadsheet_wrote_is_read(tmp_path, separator, encoding):
+    lines = [
+        ["note", "new_label", "decision", "row", "given_label"],
+        ['"no, ""yes""; no"', '"a;b"', "Relabel", "2", '"c,d"'],
+        ["", "", "prune", "0", '"a;b"'],
+        ["", "", "", "", ""],
+    ]
+    path = tmp_path / "decisions.csv"
+    text = "\r\n".join(separator.join(line) for line in lines)
+    path.write_bytes(text.encode(encoding))
+    y = np.array(["a;b", "a;b", "c,d"])
+    kept, corrected = apply_decisions_to_arrays([0, 1, 2], y, path)
+    assert (kept, corrected.tolist()) == ([1, 2], ["a;b", "a;b"])
+
+
 def test_a_file_keeps_its_texts(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes(b"\xef\xbb\xbf" + HEAD + b"1,relabel,NA\n2,relabel,01\n\n")

@@ -271,6 +271,24 @@ def test_pictures_stay_in_their_budget(side):
     assert pictures[0].startswith(f"data:image/{kind};base64,")
 
 
+def test_few_large_pictures_are_large_enough_to_judge():
+    from io import BytesIO
+
+    from PIL import Image
+
+    X = np.zeros((2, 600, 1000, 3), np.uint8)
+    pictures = thumbnails(X, np.arange(2), max_bytes=20_000_000)
+    shown = Image.open(BytesIO(base64.b64decode(pictures[1].partition(",")[2])))
+    assert shown.size == (512, 307)
+
+
+def test_every_picture_is_there_where_most_are_larger_than_the_sample():
+    X = np.random.default_rng(0).integers(0, 255, (300, 90, 90, 3), dtype=np.uint8)
+    X[np.linspace(0, 299, 48).astype(int)] = 0
+    pictures = thumbnails(X, np.arange(300), max_bytes=600_000)
+    assert len(pictures) == 300 and sum(map(len, pictures)) <= 600_000
+
+
 def test_small_pictures_are_kept_pixel_by_pixel():
     from io import BytesIO
 
@@ -313,6 +331,36 @@ def test_numbers_are_scaled_alike_in_every_picture():
         for p in pictures[::100]
     ]
     np.testing.assert_allclose(greys, 255 * np.arange(0, 600, 100) / 599, atol=2)
+
+
+def test_what_is_cut_of_a_row_is_told():
+    n = 5000
+    labels = np.array(["a", "b"] * (n // 2))
+    issues = pd.DataFrame(
+        {"is_label_issue": True, "label_quality": 0.1, "predicted_labels": labels[::-1]}
+    )
+    texts = ["x" * 5000, "short"] * (n // 2)
+    contents = [s["content"] for s in summarise(issues, labels, texts)["suspects"]]
+    assert contents[:2] == ["x" * 2000 + " … (3,000 more characters)", "short"]
+    few = summarise(issues[:10], labels[:10], texts[:10])["suspects"]
+    assert few[0]["content"] == "x" * 5000
+
+
+@pytest.mark.parametrize(("n_columns", "n_shown"), [(60, 60), (260, 201)])
+def test_columns_that_are_left_out_are_told(n_columns, n_shown):
+    X = pd.DataFrame({f"c{k}": range(6) for k in range(n_columns)}).assign(c1="y" * 999)
+    summary = summarise(ISSUES, LABELS, X, max_suspects=2)
+    assert len(summary["columns"]) == n_shown
+    cells = summary["suspects"][0]["content"]
+    assert len(cells) == n_shown and cells[1] == "y" * 999
+    assert (cells[-1] == "60 more columns") is (n_columns > 200)
+
+
+def test_texts_of_other_scripts_take_no_more_than_their_bytes(tmp_path):
+    texts = ["\u0645" * 1000 + "\udcff </script>"] * 6
+    path = write_report(tmp_path / "r.html", ISSUES, LABELS, texts)
+    page = path.read_text(encoding="utf-8")
+    assert "\u0645" * 1000 + r"\udcff \u003c/script\u003e" in page
 
 
 def test_the_index_of_the_table_names_the_rows():

@@ -18,8 +18,10 @@ from hubclean.plotting._content import as_table, as_texts, check_kind, read_rows
 from hubclean.plotting._table import check_rows_of, judged_labels
 
 _BY = "write_report"
-_MOST_TEXT = 2000  # characters of a text row or a cell
-_MOST_COLUMNS = 30
+_MOST_TEXT = 10_000_000  # characters of all rows together, shared among them
+_ROW_TEXT = (2_000, 100_000)  # of one row: this many at least, and at most
+_CELL_TEXT = 60  # of each cell at least, where those of a row are too long
+_MOST_COLUMNS = 200
 _MOST_MATRIX = 24  # classes up to which the noise matrix is told
 
 
@@ -141,11 +143,37 @@ def _content(X, rows, kind):
     if X is None or kind == "image":
         return [], [None] * len(rows)
     found = read_rows(X, rows)
+    most = int(np.clip(_MOST_TEXT // max(1, len(rows)), *_ROW_TEXT))
     if kind == "text":
-        return [], [text[:_MOST_TEXT] for text in as_texts(found)]
+        return [], [_beginning(text, most) for text in as_texts(found)]
     columns, cells = as_table(found)
-    short = [[cell[:_MOST_TEXT] for cell in row[:_MOST_COLUMNS]] for row in cells]
-    return columns[:_MOST_COLUMNS], short
+    n_more = len(columns) - _MOST_COLUMNS
+    if n_more > 0:
+        columns = [*columns[:_MOST_COLUMNS], "…"]
+        told = f"{n_more:,} more columns"
+        cells = [[*row[:_MOST_COLUMNS], told] for row in cells]
+    return columns, [_short_cells(row, most) for row in cells]
+
+
+def _short_cells(cells, most):
+    """Cells of one row, the long ones cut where they are too long together."""
+    if sum(map(len, cells)) <= most:
+        return cells
+    each = max(_CELL_TEXT, most // len(cells))
+    return [_beginning(cell, each) for cell in cells]
+
+
+def _beginning(text, most):
+    """Text, cut where it is longer; it says so, as a person decides by it.
+
+    Examples
+    --------
+    >>> _beginning("a long story", 6)
+    'a long … (6 more characters)'
+    """
+    if len(text) <= most:
+        return text
+    return f"{text[:most]} … ({len(text) - most:,} more characters)"
 
 
 def _suspects(judged, rows, positions, row_names, content):

@@ -11,7 +11,7 @@ import numpy as np
 from hubclean._compat import require
 from hubclean.plotting._content import as_images, pixel_limits, read_rows
 
-_SIDES = (160, 128, 112, 96, 80, 64, 48, 32)
+_SIDES = (512, 384, 256, 192, 160, 128, 112, 96, 80, 64, 48, 32)
 _LOSSLESS_SIDE = 64  # up to this side pictures are kept pixel by pixel
 _SAMPLE = 48
 _BATCH_BYTES = 1 << 26  # of images read at a time, where their size is known
@@ -46,14 +46,15 @@ def thumbnails(X, rows, *, max_bytes, image_shape=None):
         limits = _widest(limits, images)
         sample += as_images(images, limits)
     side = _largest_side(sample, max_bytes / len(rows))
-    pictures, used = [], 0
-    for images in _batches(X, rows, image_shape):
-        for image in as_images(images, limits):
-            picture = _data_address(image, side)
-            used += len(picture)
-            if used > max_bytes:
-                return pictures
-            pictures.append(picture)
+    for smaller in _SIDES[_SIDES.index(side) :]:
+        images = (
+            image
+            for batch in _batches(X, rows, image_shape)
+            for image in as_images(batch, limits)
+        )
+        pictures = _within(images, smaller, max_bytes)
+        if len(pictures) == len(rows):
+            break
     return pictures
 
 
@@ -89,6 +90,18 @@ def _largest_side(images, bytes_each):
         if np.mean(sizes) * 1.1 <= bytes_each:
             return side
     return _SIDES[-1]
+
+
+def _within(images, side, max_bytes):
+    """Pictures of images, of the first ones where all together are too large."""
+    pictures, used = [], 0
+    for image in images:
+        picture = _data_address(image, side)
+        used += len(picture)
+        if used > max_bytes:
+            break
+        pictures.append(picture)
+    return pictures
 
 
 def _data_address(image, side):

@@ -6,6 +6,7 @@ It imports `hubclean._compat`, `hubclean.exceptions` and its own folder.
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from hubclean._compat import require
@@ -16,6 +17,7 @@ from hubclean.report._thumbnails import thumbnails
 
 _FORMATS = {".html": "html", ".htm": "html", ".json": "json", ".md": "markdown"}
 _PICTURE_BYTES = 20_000_000  # of the 25 MB that a report may take
+_HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # of names that are no UTF-8
 
 
 def write_report(
@@ -218,7 +220,8 @@ def _hash(text):
 
 def _json_in_html(data):
     """JSON that cannot end the script element around it, nor start a comment."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    text = _HALF_CHARACTERS.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

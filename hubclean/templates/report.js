@@ -8,6 +8,11 @@
   const number = new Intl.NumberFormat("en");
   const byId = (id) => document.getElementById(id);
   const labelText = (k) => classes[k].text;
+  const classOfText = new Map(classes.map((c, k) => [c.text, k]));
+
+  // The class that a digit stands for: the one called so, else the one at that place.
+  const calledByDigit = classes.some((c) => /^[0-9]$/.test(c.name));
+  const classOfDigit = new Map(classes.length > 10 ? [] : classes.map((c, k) => [calledByDigit ? c.name : String(k), k]));
 
   // ---- What was decided: row -> {d, k}; the order is the order of deciding. ----
   const decisions = new Map();
@@ -19,7 +24,7 @@
   function store() {
     unsaved = true;
     try {
-      const entries = [...decisions].map(([row, d]) => d.d === "relabel" ? [row, d.d, d.k] : [row, d.d]);
+      const entries = [...decisions].map(([row, d]) => d.d === "relabel" ? [row, d.d, labelText(d.k)] : [row, d.d]);
       localStorage.setItem(storeKey, JSON.stringify({ entries, foreign }));
       unsaved = false;
     } catch {
@@ -49,8 +54,9 @@
     const given = new Map(suspects.map((s) => [s.row, s.given]));
     if (Array.isArray(kept.foreign)) foreign = kept.foreign.filter((line) => Array.isArray(line) && rowNumber(line[0]) === line[0]);
     if (foreign.length) history.push([null, []]);
-    for (const [row, d, k] of kept.entries) {
+    for (const [row, d, label] of kept.entries) {
       if (!given.has(row) || !["keep", "relabel", "prune"].includes(d)) continue;
+      const k = typeof label === "number" ? label : classOfText.get(label);
       if (d === "relabel" && !classes[k]) continue;
       history.push([row, undefined]);
       decisions.set(row, d === "relabel" ? { d, k } : { d });
@@ -94,6 +100,12 @@
     return node;
   }
 
+  // Somebody's words run from the left or from the right.
+  function written(node) {
+    node.dir = "auto";
+    return node;
+  }
+
   function picture(i) {
     if (!pictures[i]) return element("span", "empty");
     const image = element("img");
@@ -109,14 +121,14 @@
     if (kind === "image") return picture(i);
     if (s.content === null) return element("span", "words", s.name || "row " + number.format(s.row));
     if (kind === "text") {
-      const words = element("span", "words", s.content);
+      const words = written(element("span", "words", s.content));
       if (large) words.tabIndex = 0;
       return words;
     }
     if (!large) return element("span", "words", s.content.map((cell, c) => columns[c] + " " + cell).join("   "));
     const list = element("dl", "facts");
     list.tabIndex = 0;
-    s.content.forEach((cell, c) => list.append(element("dt", "", columns[c]), element("dd", "", cell)));
+    s.content.forEach((cell, c) => list.append(element("dt", "", columns[c]), written(element("dd", "", cell))));
     return list;
   }
 
@@ -304,7 +316,7 @@
     say(`${number.format(decisions.size + foreign.length)} decisions exported to decisions.csv.`);
   }
 
-  function parse(text) {
+  function parse(text, separator) {
     const lines = [];
     let line = [], cell = "", inside = false;
     text = text.replace(/^\ufeff/, "");
@@ -312,7 +324,7 @@
       const c = text[i];
       if (inside && c === '"' && text[i + 1] === '"') { cell += '"'; i += 1; }
       else if (c === '"') inside = !inside;
-      else if (!inside && c === ",") { line.push(cell); cell = ""; }
+      else if (!inside && c === separator) { line.push(cell); cell = ""; }
       else if (!inside && (c === "\n" || c === "\r")) {
         if (cell || line.length) lines.push([...line, cell]);
         line = []; cell = "";
@@ -329,33 +341,41 @@
   }
 
   function load(text, name) {
-    const [head, ...lines] = parse(text);
-    const at = COLUMNS.map((column) => (head || []).indexOf(column));
+    // A spreadsheet writes semicolons where a comma stands in numbers.
+    const [head, ...lines] = [",", ";", "\t"].map((separator) => parse(text, separator))
+      .find(([first]) => first && COLUMNS.every((column) => first.includes(column))) || [[]];
+    const at = COLUMNS.map((column) => head.indexOf(column));
     if (at.some((position) => position < 0)) {
       say(`${name} is not a decisions file: its first line must name ${COLUMNS.join(", ")}. Nothing was loaded.`);
       return;
     }
-    const read = lines.map((line) => at.map((position) => line[position] ?? ""));
+    const read = lines.filter((line) => line.some((cell) => cell.trim()))
+      .map((line) => at.map((position) => line[position] ?? ""));
     const wrong = read.find((line) => line[4] !== data.dataset_version);
     if (wrong) {
       say(`${name} was made for version ${wrong[4] || "(none)"} of the data; this report is for ${data.dataset_version}. Nothing was loaded.`);
       return;
     }
     const bySuspect = new Map(suspects.map((s) => [String(s.row), s]));
-    const byLabel = new Map(classes.map((c, k) => [labelText(k), k]));
-    let taken = 0, refused = 0;
+    // "3", and "3.0" as a table writes it beside a missing value.
+    const classOf = (label) => classOfText.get(label) ?? classOfText.get(label.replace(/\.0+$/, ""));
+    let taken = 0, other = 0, refused = 0;
     const elsewhere = new Map();
     for (const line of read) {
-      const [, d, label, given] = line;
+      const [, , label, given] = line;
+      const d = line[1].trim().toLowerCase();
+      const k = d === "relabel" ? classOf(label) : undefined;
       const row = rowNumber(line[0]);
       const s = bySuspect.get(row);
-      if (!row || !["keep", "relabel", "prune"].includes(d) || (d === "relabel" && !byLabel.has(label))) refused += 1;
+      if (!row || !["keep", "relabel", "prune"].includes(d) || (d === "relabel" && k === undefined)) refused += 1;
       else if (!s) elsewhere.set(row, [row, ...line.slice(1)]);
-      else if (given !== labelText(s.given)) refused += 1;
+      else if (classOf(given) !== s.given) refused += 1;
       else {
-        history.push([s.row, decisions.get(s.row)]);
-        decisions.set(s.row, d === "relabel" ? { d, k: byLabel.get(label) } : { d });
+        const before = decisions.get(s.row);
+        history.push([s.row, before]);
+        decisions.set(s.row, d === "relabel" ? { d, k } : { d });
         taken += 1;
+        if (before && (before.d !== d || before.k !== k)) other += 1;
       }
     }
     if (elsewhere.size) history.push([null, foreign]);
@@ -363,6 +383,7 @@
     store();
     goOn(true);
     say(`${number.format(taken)} decisions loaded from ${name}.` +
+      (other ? ` ${number.format(other)} of them replace another decision.` : "") +
       (elsewhere.size ? ` ${number.format(elsewhere.size)} more are for rows that are not in this report; they are exported again.` : "") +
       (refused ? ` ${number.format(refused)} lines do not fit this report and were left out.` : ""));
   }
@@ -407,14 +428,16 @@
     if (tag === "INPUT" || tag === "SELECT" || tag === "TEXTAREA") return;
     const inList = event.target.id === "gallery";
     const sideways = event.key === "ArrowLeft" || event.key === "ArrowRight";
-    if (moves[event.key] && (inList || (sideways && event.target === document.body))) {
+    const scrolls = event.target.closest(".scroll");
+    if (moves[event.key] && (inList || (sideways && !scrolls))) {
       event.preventDefault();
       go(moves[event.key]());
     } else if (byId("keys-on").checked && found.length) {
-      const letter = letters[event.key.toLowerCase()];
-      const digit = /^[0-9]$/.test(event.key) && classes.length <= 10 && classes[Number(event.key)];
+      // On a keyboard without Latin letters the place of the key counts.
+      const letter = letters[(/^[ -~]$/.test(event.key) ? event.key : event.code.replace("Key", "")).toLowerCase()];
+      const digit = /^[0-9]$/.test(event.key) && classOfDigit.has(event.key);
       if (letter) { event.preventDefault(); letter(); }
-      else if (digit) { event.preventDefault(); decide("relabel", Number(event.key)); }
+      else if (digit) { event.preventDefault(); decide("relabel", classOfDigit.get(event.key)); }
     }
   }
 
@@ -431,7 +454,7 @@
     });
     byId("pair").replaceChildren(all, ...pairs);
     byId("other").replaceChildren(...classes.map((c, k) => {
-      const option = element("option", "", classes.length <= 10 ? `${c.name}  (${k})` : c.name);
+      const option = element("option", "", classOfDigit.size && !calledByDigit ? `${c.name}  (${k})` : c.name);
       option.value = String(k);
       return option;
     }));

@@ -77,7 +77,7 @@ class Page:
         self.driver.get(Path(path).resolve().as_uri())
         assert self.script("return document.documentElement.dataset.ready") == "true"
 
-    def screen(self, width, height, dark=False):
+    def screen(self, width, height, dark=False, forced=False):
         command = self.driver.execute_cdp_cmd
         command(
             "Emulation.setDeviceMetricsOverride",
@@ -89,7 +89,8 @@ class Page:
             },
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        command("Emulation.setEmulatedMedia", {"features": [scheme]})
+        colors = {"name": "forced-colors", "value": "active" if forced else "none"}
+        command("Emulation.setEmulatedMedia", {"features": [scheme, colors]})
 
     def script(self, text, *args):
         return self.driver.execute_script(text, *args)

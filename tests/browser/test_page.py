@@ -165,6 +165,62 @@ def test_nothing_is_cut_off(page, report, name, width, height, dark):
     assert (brightness < 200) is dark
 
 
+@pytest.mark.parametrize("width", [360, 700, 1280])
+def test_long_names_and_texts_stay_within_the_screen(page, tmp_path, width):
+    classes = ["word " * 30, "w" * 120, "<b>bold</b>", "\u0645\u0631\u062d\u0628\u0627"]
+    labels, issues = judged(60, 30, seed=4, classes=classes)
+    named = dict(enumerate(classes))
+    texts = ["x" * 3000, "\u0645\u0631\u062d\u0628\u0627 (1)!"] * 30
+    path = write_report(tmp_path / "long.html", issues, labels, texts,
+                        class_names=named)  # fmt: skip
+    page.open(path, width=width, height=800)
+    page.find("#relabel").click()
+    assert page.script("return document.documentElement.scrollWidth") <= width
+    box = page.script(
+        "const b = document.querySelector('#panel').getBoundingClientRect();"
+        "return [b.left, b.right, b.top]"
+    )
+    assert 0 <= box[0] and box[1] <= width and 0 <= box[2] < 800
+    right = page.script(
+        "return [...document.querySelectorAll('.words')].filter("
+        "(w) => getComputedStyle(w).direction === 'rtl').length"
+    )
+    assert right > 0
+
+
+def test_a_page_twice_as_large_shows_the_suspect_beside_the_list(page, report):
+    page.open(report, width=700, height=450)
+    page.press("\ue014")
+    page.find("#gallery").send_keys("\ue010")  # End
+    for name in ["#keep", "#prune", "#panel-content"]:
+        top, bottom = page.script(
+            "const b = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [b.top, b.bottom]",
+            name,
+        )
+        assert 0 <= top < bottom <= 450
+
+
+def test_forced_colours_tell_the_suspect_that_is_chosen(page, report):
+    page.screen(1280, 900)
+    page.driver.get(report.resolve().as_uri())
+    page.screen(1280, 900, forced=True)
+    page.find("#keep").click()
+    page.find("#back").click()
+    page.screenshot("report-forced")
+    colours = page.script(
+        "return [...document.querySelectorAll('.tile')].slice(0, 3).map("
+        "(t) => getComputedStyle(t).outlineStyle)"
+    )
+    assert colours == ["solid", "none", "none"]
+    pressed, other = page.script(
+        "return ['keep', 'prune'].map((name) => getComputedStyle("
+        "document.getElementById(name)).backgroundColor)"
+    )
+    assert pressed != other
+    page.screen(1280, 900)
+
+
 def test_sixty_thousand_rows_open_quickly_and_scroll_smoothly(
     page, tmp_path, record_testsuite_property
 ):

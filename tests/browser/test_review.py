@@ -10,6 +10,8 @@ from hubclean._labels_version import labels_version
 from hubclean.exceptions import DatasetChangedError
 from hubclean.report import write_report
 
+from .conftest import judged
+
 CLASSES = ["cat", "dog", "eel", "fox"]
 RIGHT, ENTER = "\ue014", "\ue007"
 
@@ -312,6 +314,93 @@ def test_a_key_held_down_decides_once(page, report):
         "new KeyboardEvent('keydown', {key: 'p', repeat, bubbles: true}))"
     )
     assert page.text("#progress-text") == "1 of 90 decided"
+
+
+@pytest.mark.parametrize(
+    ("classes", "class_names", "digit", "label"),
+    [
+        ([1, 2, 3, 4, 5], None, "3", "3"),
+        ([1, 2, 3, 4, 5], None, "0", None),
+        ([1, 2, 3, 4, 5], ["-", "bad", "so", "fair", "good", "best"], "3", "4"),
+        (list(range(12)), None, "3", None),
+    ],
+)
+def test_a_digit_means_the_class_called_so_or_at_that_place(
+    page, tmp_path, classes, class_names, digit, label
+):
+    labels, issues = judged(60, 20, seed=3, classes=classes)
+    first = min(classes)
+    labels, issues["predicted_labels"] = labels + first, issues.predicted_labels + first
+    worst = worst_rows(issues)[0]
+    labels[worst] = classes[0]
+    page.open(write_report(tmp_path / "stars.html", issues, labels,
+                           class_names=class_names))  # fmt: skip
+    page.press(digit)
+    if label is None:
+        assert page.text("#progress-text") == "0 of 20 decided"
+    else:
+        (decision,) = pd.read_csv(page.export(), dtype=str).to_dict("records")
+        assert (decision["row"], decision["new_label"]) == (str(worst), label)
+
+
+def test_arrow_keys_move_after_a_button_was_clicked(page, report, dataset):
+    rows = worst_rows(dataset[1])
+    page.open(report)
+    page.find("#keep").click()
+    page.press(RIGHT)
+    assert page.current_row() == rows[2]
+    page.press("\ue012", "\ue012")
+    assert page.current_row() == rows[0]
+
+
+def test_keys_of_other_scripts_count_by_their_place(page, report):
+    page.open(report)
+    page.script(
+        "for (const [key, code] of [['з', 'KeyP'], ['л', 'KeyK'], ['é', 'Digit2']])"
+        "document.body.dispatchEvent("
+        "new KeyboardEvent('keydown', {key, code, bubbles: true}))"
+    )
+    assert page.text("#progress-text") == "2 of 90 decided"
+
+
+def test_a_file_that_a_spreadsheet_wrote_is_taken(page, report, dataset, tmp_path):
+    labels, issues, _ = dataset
+    rows, version = worst_rows(issues), f"test of {tmp_path.name}"
+    page.open(report)
+    page.press("k", "k")
+    file = tmp_path / "theirs.csv"
+    lines = [
+        "\ufeffrow;note;decision;new_label;given_label;dataset_version",
+        f'{rows[0]};"a; b";KEEP;;{labels[rows[0]]};{version}',
+        f"{rows[1]};;Prune ;;{labels[rows[1]]}.0;{version}",
+        f"{rows[2]};;relabel;{(labels[rows[2]] + 1) % 4}.0;{labels[rows[2]]};{version}",
+        ";;;;;",
+        "",
+    ]
+    file.write_text("\r\n".join(lines), encoding="utf-8")
+    assert load(page, file) == (
+        "3 decisions loaded from theirs.csv. 1 of them replace another decision."
+    )
+    exported = read_decisions(page.export())
+    assert exported.counts() == {"keep": 1, "relabel": 1, "prune": 1}
+
+
+def test_decisions_kept_for_other_classes_mean_the_same_labels(page, tmp_path):
+    labels = np.array(["a", "b", "d"] * 10)
+    issues = pd.DataFrame(
+        {
+            "is_label_issue": labels == "a",
+            "label_quality": np.linspace(0.1, 0.9, 30),
+            "predicted_labels": np.where(labels == "a", "b", labels),
+        }
+    )
+    page.open(write_report(tmp_path / "r.html", issues, labels))
+    page.press("2")
+    assert "".join(page.text("#found").split()[:1]) == "10"
+    issues["predicted_labels"] = np.where(labels == "a", "c", labels)
+    page.open(write_report(tmp_path / "r.html", issues, labels))
+    page.press("\ue012")
+    assert page.text("#panel-state") == "Relabelled to d"
 
 
 def test_text_and_table_rows(page, tmp_path, dataset):
