@@ -97,6 +97,110 @@ def test_worst_examples_fit_into_axes_that_are_given():
     assert len(display.plot(ax=free).axes_) == 3
 
 
+@pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
+def test_worst_images_stay_large_and_captions_apart_in_axes_given(layout, shape):
+    import matplotlib.pyplot as plt
+
+    figure, (first, _) = plt.subplots(*shape, figsize=(12, 8), layout=layout)
+    labels = np.array(["a class of a long name", "another such class"] * 6)
+    issues = pd.DataFrame(
+        {
+            "is_label_issue": True,
+            "label_quality": 0.123456,
+            "predicted_labels": labels[::-1],
+        }
+    )
+    display = plotting.WorstExamplesDisplay.from_issues(
+        issues, labels, np.zeros((12, 9, 9)), ax=first
+    )
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in first.texts]
+    overlaps = sum(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    assert overlaps == 0 and len(boxes) == 36
+    inside = first.get_window_extent().padded(4)
+    assert all(inside.contains(b.x0, b.y0) for b in boxes)
+    tiles = [tile.get_window_extent() for tile in display.axes_]
+    assert min(tile.width for tile in tiles) > 0.8 * figure.dpi
+    assert not any(tile.overlaps(box) for tile in tiles for box in boxes)
+
+
+def test_one_image_leaves_room_for_the_title_and_no_image_for_nothing_else():
+    display = plotting.WorstExamplesDisplay.from_issues(
+        ISSUES, LABELS, np.zeros((6, 3, 3)), n_examples=1
+    )
+    display.figure_.draw_without_rendering()
+    title = display.ax_._left_title.get_window_extent()
+    assert title.x1 <= display.figure_.bbox.x1
+    none = ISSUES.assign(is_label_issue=False)
+    for X in [np.zeros((6, 3, 3)), list("abcdef")]:
+        display = plotting.WorstExamplesDisplay.from_issues(none, LABELS, X)
+        assert [t for t in texts(display) if t] == ["No label issues"]
+
+
+def test_heads_of_columns_do_not_overlap():
+    X = pd.DataFrame({f"a long name of column {k}": range(6) for k in range(9)})
+    display = plotting.WorstExamplesDisplay.from_issues(ISSUES, LABELS, X)
+    display.figure_.draw_without_rendering()
+    heads = [t.get_window_extent() for t in display.ax_.texts[:9]]
+    assert all(a.x1 < b.x0 for a, b in zip(heads, heads[1:], strict=False))
+
+
+def test_numbers_that_are_not_finite_leave_the_others_visible():
+    X = np.full((6, 4, 4), 0.5)
+    X[:, 0, 0], X[:, 0, 1], X[:, 0, 2] = np.inf, np.nan, -np.inf
+    display = plotting.WorstExamplesDisplay.from_issues(ISSUES, LABELS, X)
+    shown = display.axes_[0].images[0].get_array()
+    assert shown[0].tolist() == [255, 0, 0, 128]
+    X[:] = np.nan
+    display = plotting.WorstExamplesDisplay.from_issues(ISSUES, LABELS, X)
+    assert (display.axes_[0].images[0].get_array() == 0).all()
+
+
+def test_issues_per_class_tells_classes_left_out():
+    labels = np.arange(40)
+    issues = pd.DataFrame(
+        {"is_label_issue": False, "label_quality": 1.0, "predicted_labels": labels}
+    )
+    display = plotting.IssuesPerClassDisplay.from_issues(issues, labels)
+    assert display.ax_.get_xlabel().endswith("; 30 of 40 classes")
+    assert display.ax_.get_xlim() == (0, 1)
+
+
+def test_prune_fractions_are_drawn_in_order_and_failed_fits_are_no_best():
+    display = plotting.PruneFractionDisplay([1, 0, 0.5], [0.9, 0.7, 0.8]).plot()
+    np.testing.assert_allclose(display.line_.get_xydata().T[0], [0, 0.5, 1])
+    np.testing.assert_allclose(display.line_.get_xydata().T[1], [0.7, 0.8, 0.9])
+    results = {
+        "param_prune_fraction": np.ma.array([0.5, 0.5]),
+        "mean_test_score": np.array([np.nan, 0.8]),
+        "split0_test_score": np.array([np.nan, 0.8]),
+    }
+    search = type("Search", (), {"cv_results_": results})()
+    display = plotting.PruneFractionDisplay.from_search(search)
+    assert display.scores.tolist() == [[0.8]]
+
+
+def test_dynamics_of_one_epoch_of_many_rows_and_of_unknown_values_are_seen():
+    values = np.random.default_rng(0).random((3, 40))
+    one = plotting.TrainingDynamicsDisplay.from_dynamics(values[:1], [0, 1])
+    assert {line.get_marker() for line in one.lines_} == {"o"}
+    flagged = np.arange(40) % 2 == 1
+    many = plotting.TrainingDynamicsDisplay.from_dynamics(values, flagged)
+    assert many.names[:2] == ["row 1", "row 3"] and len(many.lines_) == 20
+    legend = many.ax_.get_legend()
+    assert legend.get_title().get_text() == "20 rows, 10 named"
+    assert len(legend.get_texts()) == 11
+    values[1] = np.nan
+    named = plotting.TrainingDynamicsDisplay.from_dynamics(values, [0], names=["_a"])
+    assert [t.get_text() for t in named.ax_.get_legend().get_texts()][-1] == "_a"
+    assert np.isnan(named.band[1]).tolist() == [False, True, False]
+    with pytest.raises(ParameterError, match=r"`rows` .* from 0 to 39, .* got \[40\]"):
+        plotting.TrainingDynamicsDisplay.from_dynamics(values, [40])
+    with pytest.raises(ParameterError, match="each of the 2 `rows`; got 1"):
+        plotting.TrainingDynamicsDisplay.from_dynamics(values, [0, 1], names=["a"])
+
+
 @pytest.mark.parametrize(
     ("X", "expected"),
     [

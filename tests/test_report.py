@@ -363,6 +363,14 @@ def test_texts_of_other_scripts_take_no_more_than_their_bytes(tmp_path):
     assert "\u0645" * 1000 + r"\udcff \u003c/script\u003e" in page
 
 
+def test_numbers_of_numpy_and_rows_not_judged_can_be_told(tmp_path):
+    issues = ISSUES.assign(label_quality=np.nan)
+    path = write_report(tmp_path / "r.json", issues, LABELS, threshold=np.float32(0.5))
+    assert json.loads(path.read_text())["quality_histogram"]["threshold"] == 0.5
+    page = write_report(tmp_path / "r.md", issues, LABELS).read_text()
+    assert "| not judged |" in page and "None" not in page
+
+
 def test_the_index_of_the_table_names_the_rows():
     named = ISSUES.set_axis(list("uvwxyz"))
     assert [s["name"] for s in summarise(named, LABELS)["suspects"]] == ["x", "y", "v"]

@@ -103,7 +103,7 @@ def pixel_limits(arrays):
     """Values that become black and white.
 
     They are 0 and 1 where the numbers lie between, 0 and 255 where they look like
-    bytes, else the lowest (or 0) and the highest.
+    bytes, else the lowest (or 0) and the highest. NaN and infinite numbers count not.
 
     Examples
     --------
@@ -111,8 +111,9 @@ def pixel_limits(arrays):
     ((0.0, 1.0), (0.0, 16.0))
     """
     arrays = [np.asarray(array) for array in arrays]
-    low = min((float(np.nanmin(a)) for a in arrays if a.size), default=0.0)
-    high = max((float(np.nanmax(a)) for a in arrays if a.size), default=1.0)
+    arrays = [a[np.isfinite(a)] if a.dtype.kind == "f" else a for a in arrays]
+    low = min((float(a.min()) for a in arrays if a.size), default=0.0)
+    high = max((float(a.max()) for a in arrays if a.size), default=1.0)
     if low < 0:
         return low, high
     if high <= 1:

@@ -16,6 +16,7 @@ from hubclean.plotting._figure import (
 from hubclean.plotting._table import fitted_part
 
 _LOWEST = 5  # rows that are shown when none are chosen
+_MOST_NAMED = 10
 
 
 class TrainingDynamicsDisplay:
@@ -92,7 +93,7 @@ class TrainingDynamicsDisplay:
         ----------
         dynamics : array-like of float, shape (n_epochs, n_samples)
             Probability or margin of the given label after each epoch.
-        rows : array-like of int, shape (n_chosen,)
+        rows : array-like of int, shape (n_chosen,), or of bool, shape (n_samples,)
             Rows to show.
         names : sequence of str, default=None
             What to call each row; None uses its position.
@@ -111,9 +112,20 @@ class TrainingDynamicsDisplay:
                 f"{cls.__name__}: `dynamics` must have shape (n_epochs, n_samples); "
                 f"got {dynamics.shape}. Take the column of the given label first."
             )
-        rows = np.asarray(rows, dtype=int)
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
+        if rows.ndim != 1 or ((rows < 0) | (rows >= dynamics.shape[1])).any():
+            raise ParameterError(
+                f"{cls.__name__}: `rows` must hold positions from 0 to "
+                f"{dynamics.shape[1] - 1}, columns of `dynamics`; got {rows.tolist()}."
+            )
         names = [f"row {i:,}" for i in rows] if names is None else list(names)
-        band = tuple(np.nanpercentile(dynamics, [25, 50, 75], axis=1))
+        if len(names) != len(rows):
+            raise ParameterError(
+                f"{cls.__name__}: `names` must hold one name for each of the "
+                f"{len(rows)} `rows`; got {len(names)}."
+            )
+        band = _quartiles(dynamics)
         return cls(dynamics[:, rows], names, band, **kwargs).plot(ax=ax)
 
     def plot(self, ax=None):
@@ -130,27 +142,43 @@ class TrainingDynamicsDisplay:
         """
         ax = axes_for(self, ax, figsize=(6.4, 3.6))
         epochs = np.arange(1, len(self.values) + 1)
+        named = []
         if self.band is not None:
             low, middle, high = self.band
             ax.fill_between(epochs, low, high, color=TRUSTED, alpha=0.3, lw=0)
-            ax.plot(epochs, middle, color=TRUSTED, label="all rows: median, quartiles")
+            (all_rows,) = ax.plot(epochs, middle, color=TRUSTED)
+            named.append((all_rows, "all rows: median, quartiles"))
         styles = ["-", "--", ":", "-."]
         self.lines_ = []
-        for i, name in enumerate(self.names):
+        for i in range(len(self.names)):
             (line,) = ax.plot(
                 epochs,
                 self.values[:, i],
                 linestyle=styles[i % 4],
+                marker="o" if len(epochs) == 1 else None,
                 color=SUSPECT,
                 alpha=1 - 0.6 * i / max(1, len(self.names)),
-                label=shorten(name, 30),
             )
             self.lines_.append(line)
         ax.set(xlabel="epoch", ylabel=self.value_name)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(frameon=False, fontsize="small")
+        names = [shorten(name, 30) for name in self.names]
+        named += list(zip(self.lines_, names, strict=True))[:_MOST_NAMED]
+        n = len(names)
+        title = f"{n:,} rows, {_MOST_NAMED} named" if n > _MOST_NAMED else None
+        ax.legend(
+            *zip(*named, strict=True), title=title, fontsize="small", edgecolor="none"
+        )
         quiet_frame(ax)
         return self
+
+
+def _quartiles(dynamics):
+    """Lower quartile, median and upper quartile of each epoch; NaN where none is."""
+    found = np.full((3, len(dynamics)), np.nan)
+    known = ~np.isnan(dynamics).all(axis=1)
+    found[:, known] = np.nanpercentile(dynamics[known], [25, 50, 75], axis=1)
+    return tuple(found)
 
 
 def _mean(history):

@@ -111,7 +111,7 @@ class IssuesPerClassDisplay:
         self : IssuesPerClassDisplay
         """
         shown = min(max_classes, len(self.class_names))
-        ax = axes_for(self, ax, figsize=(6.4, 0.9 + 0.28 * shown))
+        ax = axes_for(self, ax, figsize=(6.4, 1.1 + 0.28 * max(2, shown)))
         names = [shorten(name, 30) for name in self.class_names[:shown]]
         counts, totals = self.n_issues[:shown], self.n_rows[:shown]
         self.bars_ = ax.barh(np.arange(shown), counts, color=SUSPECT, height=0.7)
@@ -122,7 +122,13 @@ class IssuesPerClassDisplay:
         ax.set_yticks(np.arange(shown), names)
         ax.invert_yaxis()
         ax.margins(x=0.18)
-        ax.set(xlabel="label issues (share of the class)", ylabel="given label")
+        ax.set_xlim(0, None if counts.any() else 1)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        n = len(self.class_names)
+        left_out = f"; {shown} of {n:,} classes" if shown < n else ""
+        ax.set(
+            xlabel=f"label issues (share of the class){left_out}", ylabel="given label"
+        )
         quiet_frame(ax)
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)

@@ -108,7 +108,7 @@ class PruneFractionDisplay:
             k for k in results if k.startswith("split") and k.endswith("_test_score")
         ]
         tried = np.asarray(results[name], dtype=float)
-        means = np.asarray(results["mean_test_score"])
+        means = np.nan_to_num(results["mean_test_score"], nan=-np.inf)
         fractions = np.unique(tried)
         best = [
             max(np.flatnonzero(tried == f), key=lambda i: means[i]) for f in fractions
@@ -131,6 +131,8 @@ class PruneFractionDisplay:
         ax = axes_for(self, ax, figsize=(5.6, 3.6))
         fractions = np.asarray(self.prune_fractions, dtype=float)
         scores = np.asarray(self.scores, dtype=float).reshape(len(fractions), -1)
+        order = np.argsort(fractions, kind="stable")
+        fractions, scores = fractions[order], scores[order]
         mean, spread = scores.mean(axis=1), scores.std(axis=1)
         (self.line_,) = ax.plot(fractions, mean, "o-", color=SUSPECT, label="cleaned")
         if scores.shape[1] > 1:

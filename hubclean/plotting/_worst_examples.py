@@ -17,13 +17,17 @@ from hubclean.plotting._figure import INK, QUIET, SUSPECT, pyplot, shorten
 from hubclean.plotting._table import check_rows_of, judged_labels, table_of_estimator
 
 _TILE_INCHES = (1.45, 1.95)
+_CAPTION_INCHES = 0.45
+_NARROWEST_INCHES = 3.6  # the title needs them
+_LETTERS_PER_INCH = 11
 _MOST_COLUMNS = 6
 
 
 class WorstExamplesDisplay:
     """The worst rows with the given and the predicted label and the quality.
 
-    Images are drawn as a contact sheet, text and table rows as a list.
+    Images are drawn as a contact sheet, text and table rows as a list, tables with
+    their first six columns.
 
     Parameters
     ----------
@@ -172,22 +176,21 @@ class WorstExamplesDisplay:
         """
         plt = pyplot(type(self).__name__)
         n = len(self.rows)
-        if self.kind == "image":
-            n_cols = n_cols or min(max(n, 1), 6 if n <= 24 else 8)
-            n_lines = max(1, -(-n // n_cols))
-            size = (n_cols * _TILE_INCHES[0], n_lines * _TILE_INCHES[1] + 0.6)
-        else:
-            size = (9.0, 0.9 + 0.34 * n)
+        images = self.kind == "image" and n > 0
         if ax is None:
+            if images:
+                n_cols = n_cols or min(n, 6 if n <= 24 else 8)
+                size = (n_cols * _TILE_INCHES[0], -(-n // n_cols) * _TILE_INCHES[1])
+                size = (max(size[0], _NARROWEST_INCHES), size[1] + 0.4)
+            else:
+                size = (9.0, 0.9 + 0.34 * n)
             _, ax = plt.subplots(figsize=size)
-            top = 1 - 0.5 / size[1]
-            bottom = (0.5 if self.kind == "image" else 0.1) / size[1]
-            ax.figure.subplots_adjust(0.02, bottom, 0.98, top)
+            ax.figure.subplots_adjust(0.02, 0.1 / size[1], 0.98, 1 - 0.5 / size[1])
         self.ax_, self.figure_ = ax, ax.figure
         ax.set_axis_off()
         ax.set_title(self._title(), loc="left", fontsize=11, color=INK)
-        if self.kind == "image" and n:
-            self.axes_ = self._draw_images(ax, n_lines, n_cols)
+        if images:
+            self.axes_ = self._draw_images(ax, n_cols)
         else:
             self.axes_ = np.array([ax], dtype=object)
             self._draw_list(ax)
@@ -201,39 +204,41 @@ class WorstExamplesDisplay:
         of = f" of {self.n_issues:,} label issues" if self.n_issues else ""
         return f"The {n:,} worst{of}" if n != self.n_issues else f"{n:,} label issues"
 
-    def _draw_images(self, ax, n_lines, n_cols):
+    def _draw_images(self, ax, n_cols):
         """One small axes per image inside the place of `ax`, captions under them."""
-        grid = ax.get_subplotspec()
-        if grid is not None:
-            grid = grid.subgridspec(n_lines, n_cols, wspace=0.12, hspace=0.45)
+        box = ax.get_window_extent()
+        width, height = box.width / ax.figure.dpi, box.height / ax.figure.dpi
+        n_cols = n_cols or _best_n_cols(len(self.content), width, height)
+        n_lines = -(-len(self.content) // n_cols)
+        step = (1 / n_cols, 1 / n_lines)
+        caption = min(0.6 * step[1], _CAPTION_INCHES / height)
         axes = []
         for i, image in enumerate(self.content):
             line, column = divmod(i, n_cols)
-            if grid is not None:
-                tile = ax.figure.add_subplot(grid[line, column])
-            else:
-                size = (0.94 / n_cols, 0.72 / n_lines)
-                place = (column / n_cols, 1 - (line + 0.76) / n_lines)
-                tile = ax.inset_axes((*place, *size))
+            place = (column * step[0], 1 - (line + 1) * step[1] + caption)
+            tile = ax.inset_axes((*place, 0.92 * step[0], 0.96 * step[1] - caption))
             tile.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            tile.set_anchor("SW")
             tile.set_xticks([])
             tile.set_yticks([])
             tile.spines[:].set_color("#cbd5e1")
-            self._caption(tile, i)
+            self._caption(ax, place, i, int(_LETTERS_PER_INCH * width * step[0]))
             axes.append(tile)
         return np.array(axes, dtype=object)
 
-    def _caption(self, tile, i):
+    def _caption(self, ax, place, i, n_letters):
         """Given label, predicted label and quality under an image."""
+        given, predicted = self.given[i], self.predicted[i]
+        told = f"{self.label_quality[i]:.3f}   row {self.rows[i]:,}"
         lines = [
-            (f"given {shorten(self.given[i], 14)}", INK, "normal"),
-            (f"→ {shorten(self.predicted[i], 16)}", SUSPECT, "bold"),
-            (f"{self.label_quality[i]:.3f}   row {self.rows[i]:,}", QUIET, "normal"),
+            (shorten(f"given {given}", max(8, n_letters + 2)), INK, "normal"),
+            (shorten(f"→ {predicted}", max(6, n_letters)), SUSPECT, "bold"),
+            (shorten(told, max(8, int(1.3 * n_letters))), QUIET, "normal"),
         ]
         for k, (text, color, weight) in enumerate(lines):
-            tile.annotate(
+            ax.annotate(
                 text,
-                (0, 0),
+                place,
                 xycoords="axes fraction",
                 xytext=(0, -2.5 - 9.5 * k),
                 textcoords="offset points",
@@ -242,14 +247,18 @@ class WorstExamplesDisplay:
                 color=color,
                 fontweight=weight,
                 annotation_clip=False,
-            )
+            ).set_in_layout(False)
 
     def _draw_list(self, ax):
         """One line per row: quality, given, predicted, and what the row holds."""
+        if not len(self.rows):
+            return
         names, width = self._list_columns()
+        letters = _letters(len(names) - 3) if self.kind == "table" else 16
         n = len(self.rows) + 1
         for k, head in enumerate(names):
-            ax.text(width[k], 1 - 0.5 / n, shorten(head, 16), **_style(QUIET, ax))
+            most = 16 if k < 3 else letters
+            ax.text(width[k], 1 - 0.5 / n, shorten(head, most), **_style(QUIET, ax))
         for i in range(len(self.rows)):
             cells = [
                 f"{self.label_quality[i]:.3f}",
@@ -277,8 +286,23 @@ class WorstExamplesDisplay:
         """What one row holds, as short text."""
         if self.kind == "table":
             cells = self.content[i][:_MOST_COLUMNS]
-            return [shorten(cell, 72 // max(1, len(cells))) for cell in cells]
+            return [shorten(cell, _letters(len(cells))) for cell in cells]
         return [shorten(self.content[i], 62)]
+
+
+def _letters(n_columns):
+    """How many letters a column of a table has room for."""
+    return 66 // max(1, n_columns)
+
+
+def _best_n_cols(n, width, height):
+    """Images side by side that may be largest, in so many inches."""
+
+    def side(n_cols):
+        line = height / -(-n // n_cols)
+        return min(width / n_cols, max(line - _CAPTION_INCHES, 0.3 * line))
+
+    return max(range(1, n + 1), key=side)
 
 
 def _style(color, ax):

@@ -20,7 +20,7 @@ from hubclean.plotting._table import check_rows_of, judged_labels
 _BY = "write_report"
 _MOST_TEXT = 10_000_000  # characters of all rows together, shared among them
 _ROW_TEXT = (2_000, 100_000)  # of one row: this many at least, and at most
-_CELL_TEXT = 60  # of each cell at least, where those of a row are too long
+_CELL_TEXT = 30  # of each cell at least, where those of a row are too long
 _MOST_COLUMNS = 200
 _MOST_MATRIX = 24  # classes up to which the noise matrix is told
 
@@ -124,7 +124,7 @@ def summarise(
             "bin_edges": histogram.bin_edges.tolist(),
             "suspects": histogram.suspects.tolist(),
             "trusted": histogram.trusted.tolist(),
-            "threshold": threshold,
+            "threshold": None if threshold is None else float(threshold),
         },
         "noise_matrix": _noise_matrix(issues, labels, judged),
         "kind": kind,

@@ -191,7 +191,7 @@ def test_long_names_and_texts_stay_within_the_screen(page, tmp_path, width):
 def test_a_page_twice_as_large_shows_the_suspect_beside_the_list(page, report):
     page.open(report, width=700, height=450)
     page.press("\ue014")
-    page.find("#gallery").send_keys("\ue010")  # End
+    page.find("#gallery").send_keys("\ue011")  # Home
     for name in ["#keep", "#prune", "#panel-content"]:
         top, bottom = page.script(
             "const b = document.querySelector(arguments[0]).getBoundingClientRect();"
