@@ -250,6 +250,7 @@
     const s = suspects[found[place]];
     if (d === "relabel" && k === s.given) d = "keep";
     history.push([s.row, decisions.get(s.row)]);
+    decisions.delete(s.row); // now it is the last one decided
     decisions.set(s.row, d === "relabel" ? { d, k } : { d });
     store();
     const node = byId("suspect-" + found[place]);
@@ -412,7 +413,7 @@
   };
   const letters = {
     k: () => decide("keep"),
-    r: () => (byId("relabel").disabled ? byId("other").focus() : decide("relabel", suspects[found[place]].predicted)),
+    r: () => (byId("relabel").disabled ? byId("other").focus() : decide("relabel", suspects[found[place]]?.predicted)),
     o: () => byId("other").focus(),
     p: () => decide("prune"),
     u: undo,
@@ -432,7 +433,7 @@
     if (moves[event.key] && (inList || (sideways && !scrolls))) {
       event.preventDefault();
       go(moves[event.key]());
-    } else if (byId("keys-on").checked && found.length) {
+    } else if (byId("keys-on").checked) {
       // On a keyboard without Latin letters the place of the key counts.
       const letter = letters[(/^[ -~]$/.test(event.key) ? event.key : event.code.replace("Key", "")).toLowerCase()];
       const digit = /^[0-9]$/.test(event.key) && classOfDigit.has(event.key);

@@ -363,6 +363,31 @@ def test_keys_of_other_scripts_count_by_their_place(page, report):
     assert page.text("#progress-text") == "2 of 90 decided"
 
 
+def test_undo_and_search_work_where_nothing_is_left(page, tmp_path, dataset):
+    labels, issues, _ = dataset
+    page.open(write_report(tmp_path / "r.html", issues, labels, max_suspects=1))
+    page.press("k")
+    page.choose("#state", "open")
+    assert page.find("#nothing").is_displayed()
+    page.script("document.activeElement.blur()")
+    page.press("k", "r", "p", "o", "1")
+    assert page.text("#progress-text") == "1 of 1 decided"
+    page.press("u")
+    assert page.text("#progress-text") == "0 of 1 decided"
+    page.press("/")
+    assert page.driver.switch_to.active_element.get_attribute("id") == "search"
+
+
+def test_a_row_decided_again_is_undone_first_after_a_reload(page, report, dataset):
+    rows = worst_rows(dataset[1])
+    page.open(report)
+    page.find("#gallery").click()
+    page.press("\ue011", "k", "k", "\ue011", "p")
+    page.open(report)
+    page.press("u")
+    assert page.current_row() == rows[0] and page.text("#panel-state") == ""
+
+
 def test_a_file_that_a_spreadsheet_wrote_is_taken(page, report, dataset, tmp_path):
     labels, issues, _ = dataset
     rows, version = worst_rows(issues), f"test of {tmp_path.name}"
