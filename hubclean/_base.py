@@ -167,6 +167,7 @@ class LabelIssueFinder(HoldsBareModel, MetaEstimatorMixin, BaseEstimator):
             index=getattr(X, "index", None) if hasattr(X, "iloc") else None,
         )
         self.label_issues_.attrs["hubclean"] = {"parameters": self._told_parameters()}
+        self._given_codes_of_issues = given.codes[judgement.is_label_issue]
         return given, judgement, generator
 
     def _told_parameters(self):

@@ -3,6 +3,7 @@
 It imports nothing from hubclean.
 """
 
+from collections import Counter
 from html import escape
 
 import numpy as np
@@ -40,39 +41,44 @@ def summary_html(cleaner):
     issues = getattr(cleaner, "label_issues_", None)
     if issues is None:
         return ""
-    n, found = len(issues), int(issues["is_label_issue"].sum())
-    parts = [f"<p><strong>{found:,} of {n:,} labels look wrong</strong> "
-             f"({found / max(n, 1):.1%}).{_pairs(cleaner)}</p>"]  # fmt: skip
-    worst = issues[issues["is_label_issue"]].nsmallest(_WORST, "label_quality")
-    if len(worst):
-        parts.append(_table(worst))
+    found = issues[issues["is_label_issue"]]
+    codes = getattr(cleaner, "_given_codes_of_issues", None)
+    given = None if codes is None else np.asarray(cleaner.classes_)[codes]
+    n = len(issues)
+    parts = [f"<p><strong>{len(found):,} of {n:,} labels look wrong</strong> "
+             f"({len(found) / max(n, 1):.1%}).{_pairs(given, found)}</p>"]  # fmt: skip
+    if len(found):
+        parts.append(_table(given, found))
     return f"<div>{''.join(parts)}</div>"
 
 
-def _pairs(cleaner):
-    """The commonest confusions, in words."""
-    joint = np.array(
-        getattr(cleaner, "confident_joint_", np.zeros((0, 0))), dtype=float
-    )
-    np.fill_diagonal(joint, 0)
-    order = np.argsort(-joint, axis=None, kind="stable")[:_PAIRS]
-    pairs = [np.unravel_index(i, joint.shape) for i in order if joint.flat[i] > 0]
-    names = [escape(str(label)) for label in cleaner.classes_]
-    told = ", ".join(f"{names[given]} for {names[true]}" for given, true in pairs)
-    return f" Most often: {told}." if told else ""
+def _pairs(given, found):
+    """The commonest pairs of given and predicted label, in words."""
+    if given is None:
+        return ""
+    both = zip(given.tolist(), found["predicted_labels"].tolist(), strict=True)
+    counts = Counter(pair for pair in both if pair[0] != pair[1])
+    told = [
+        f"{escape(str(label))} for {escape(str(predicted))} ({n:,})"
+        for (label, predicted), n in counts.most_common(_PAIRS)
+    ]
+    return f" Most often: {', '.join(told)}." if told else ""
 
 
-def _table(worst):
+def _table(given, found):
     """The rows to look at first."""
-    head = "<tr><th>row</th><th>quality</th><th>looks like</th></tr>"
+    order = found["label_quality"].to_numpy(dtype=float).argsort(kind="stable")[:_WORST]
+    worst = found.iloc[order]
+    columns = {
+        "row": worst.index,
+        "quality": [f"{quality:.3f}" for quality in worst["label_quality"]],
+        "given": None if given is None else given[order],
+        "looks like": worst["predicted_labels"],
+    }
+    columns = {name: cells for name, cells in columns.items() if cells is not None}
+    head = "".join(f"<th>{name}</th>" for name in columns)
     lines = "".join(
-        f"<tr><td>{escape(str(row))}</td><td>{quality:.3f}</td>"
-        f"<td>{escape(str(predicted))}</td></tr>"
-        for row, quality, predicted in zip(
-            worst.index,
-            worst["label_quality"],
-            worst["predicted_labels"],
-            strict=True,
-        )
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line) + "</tr>"
+        for line in zip(*columns.values(), strict=True)
     )
-    return f"<table><thead>{head}</thead><tbody>{lines}</tbody></table>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
