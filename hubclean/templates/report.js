@@ -425,7 +425,10 @@
     if (event.repeat && !moves[event.key]) return; // a key held down decides once
     const tag = event.target.tagName;
     if (event.target.id === "other" && event.key === "Enter") { event.preventDefault(); other(); return; }
-    if (["other", "search", "pair", "state"].includes(event.target.id) && event.key === "Escape") byId("gallery").focus();
+    if (["other", "search", "pair", "state"].includes(event.target.id) && event.key === "Escape") {
+      if (event.target.id === "search") { event.target.value = ""; filter(); }
+      byId("gallery").focus();
+    }
     if (tag === "INPUT" || tag === "SELECT" || tag === "TEXTAREA") return;
     const inList = event.target.id === "gallery";
     const sideways = event.key === "ArrowLeft" || event.key === "ArrowRight";
@@ -470,7 +473,7 @@
   for (const id of ["pair", "state"]) on(id, "change", filter);
   let waiting;
   on("search", "input", () => { clearTimeout(waiting); waiting = setTimeout(filter, 120); });
-  on("filters", "submit", (event) => { event.preventDefault(); filter(); });
+  on("filters", "submit", (event) => { event.preventDefault(); filter(); byId("gallery").focus(); });
   on("clear", "click", () => { byId("filters").reset(); filter(); byId("gallery").focus(); });
   on("keep", "click", () => decide("keep"));
   on("relabel", "click", () => decide("relabel", suspects[found[place]].predicted));

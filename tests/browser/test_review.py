@@ -378,6 +378,22 @@ def test_undo_and_search_work_where_nothing_is_left(page, tmp_path, dataset):
     assert page.driver.switch_to.active_element.get_attribute("id") == "search"
 
 
+def test_enter_goes_to_what_was_found_and_escape_clears_the_search(page, report):
+    page.open(report)
+    page.press("/")
+    page.find("#search").send_keys("cat", ENTER)
+    found = page.text("#found")
+    assert found != "90 suspects, worst first"
+    page.press("k")
+    assert page.text("#progress-text") == "1 of 90 decided"
+    page.press("/")
+    page.find("#search").send_keys("\ue00c")  # Escape
+    assert page.find("#search").get_attribute("value") == ""
+    assert page.text("#found") == "90 suspects, worst first"
+    page.press("k")
+    assert page.text("#progress-text") == "2 of 90 decided"
+
+
 def test_a_row_decided_again_is_undone_first_after_a_reload(page, report, dataset):
     rows = worst_rows(dataset[1])
     page.open(report)
