@@ -75,7 +75,8 @@ def read_decisions(decisions, who="apply_decisions"):
         With the columns `row` (position in the dataset) and `decision` ("keep",
         "relabel" or "prune"), `new_label` where rows are relabelled, and optionally
         `given_label` and `dataset_version`, which guard against changed data; a blank
-        one guards nothing. Other columns, notes for example, are passed over.
+        one guards nothing. Other columns, notes for example, are passed over. Cells of
+        a file are separated by commas, semicolons or tabs.
     who : str
         Named in messages.
 
