@@ -3,6 +3,7 @@ import hashlib
 import json
 import re
 import sys
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -317,6 +318,25 @@ def test_large_pictures_are_read_a_few_at_a_time():
     X = Photos()
     assert len(thumbnails(X, np.arange(100), max_bytes=10**6)) == 100
     assert X.most <= 16
+
+
+def test_few_large_pictures_are_in_memory_at_a_time():
+    class Photos:
+        shape, dtype, identity = (200, None, None, 3), np.dtype(np.uint8), ("p",)
+        row_ids = np.arange(200)
+
+        def __len__(self):
+            return 200
+
+        def read(self, indices=None):
+            return [np.zeros((800, 1000, 3), np.uint8) for _ in indices]
+
+    tracemalloc.start()
+    try:
+        assert len(thumbnails(Photos(), np.arange(64), max_bytes=10**6)) == 64
+        assert tracemalloc.get_traced_memory()[1] < 110_000_000  # 48 of them: 115 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_numbers_are_scaled_alike_in_every_picture():

@@ -44,7 +44,7 @@ def thumbnails(X, rows, *, max_bytes, image_shape=None):
     limits, sample = None, []
     for images in _batches(X, some, image_shape):
         limits = _widest(limits, images)
-        sample += as_images(images, limits)
+        sample += [_at_most(image, _SIDES[0]) for image in as_images(images, limits)]
     side = _largest_side(sample, max_bytes / len(rows))
     for smaller in _SIDES[_SIDES.index(side) :]:
         images = (
@@ -104,10 +104,21 @@ def _within(images, side, max_bytes):
     return pictures
 
 
+def _at_most(image, side):
+    """One image, smaller where it is large: many large ones take much memory."""
+    picture = _picture(image)
+    picture.thumbnail((side, side))
+    return np.asarray(picture)
+
+
+def _picture(image):
+    """One image as Pillow takes it."""
+    return require("PIL.Image", extra="report", by="write_report").fromarray(image)
+
+
 def _data_address(image, side):
     """One image, at most `side` pixels high and wide."""
-    pillow = require("PIL.Image", extra="report", by="write_report")
-    picture = pillow.fromarray(image)
+    picture = _picture(image)
     small = max(picture.size) <= min(side, _LOSSLESS_SIDE)
     picture.thumbnail((side, side))
     file = io.BytesIO()

@@ -11,8 +11,9 @@
   const classOfText = new Map(classes.map((c, k) => [c.text, k]));
 
   // The class that a digit stands for: the one called so, else the one at that place.
-  const calledByDigit = classes.some((c) => /^[0-9]$/.test(c.name));
-  const classOfDigit = new Map(classes.length > 10 ? [] : classes.map((c, k) => [calledByDigit ? c.name : String(k), k]));
+  const calledByDigit = classes.some((c) => /^[0-9](\.0)?$/.test(c.name));
+  const digitOf = (c, k) => (calledByDigit ? c.name.replace(/\.0$/, "") : String(k));
+  const classOfDigit = new Map(classes.length > 10 ? [] : classes.map((c, k) => [digitOf(c, k), k]));
 
   // ---- What was decided: row -> {d, k}; the order is the order of deciding. ----
   const decisions = new Map();

@@ -321,6 +321,7 @@ def test_a_key_held_down_decides_once(page, report):
     [
         ([1, 2, 3, 4, 5], None, "3", "3"),
         ([1, 2, 3, 4, 5], None, "0", None),
+        ([1.0, 2.0, 3.0], None, "2", "2.0"),
         ([1, 2, 3, 4, 5], ["-", "bad", "so", "fair", "good", "best"], "3", "4"),
         (list(range(12)), None, "3", None),
     ],
