@@ -254,11 +254,11 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
     else:
         classes = _classes_by_text(class_names)
     relabelled = [
-        (int(row), new)
+        (int(row), _name_of_class(new, classes))
         for row, new in zip(decisions.rows, decisions.new_labels, strict=True)
         if new is not None
     ]
-    unknown = [(row, new) for row, new in relabelled if _text(new) not in classes]
+    unknown = [(row, name) for row, name in relabelled if name not in classes]
     if unknown:
         unique = class_names is not None and len(set(class_names)) == len(class_names)
         names = class_names if unique else classes
@@ -267,7 +267,16 @@ def codes_of_new_labels(decisions, labels, class_names=None, who="apply_decision
             f"{who}: `new_label` must be one of the classes "
             f"{', '.join(map(repr, names))}; got {named}."
         )
-    return [classes[_text(new)] for _, new in relabelled]
+    return [classes[name] for _, name in relabelled]
+
+
+def _name_of_class(new, classes):
+    """Text of a class; "3.0", as a table writes 3 beside a blank, means "3"."""
+    text = _text(new)
+    whole, point, zeros = text.partition(".")
+    if text not in classes and whole in classes and point and not zeros.strip("0"):
+        return whole
+    return text
 
 
 def _classes_by_text(class_names):

@@ -148,6 +148,22 @@ def test_a_file_that_a_spreadsheet_wrote_is_read(tmp_path, separator, encoding):
     assert (kept, corrected.tolist()) == ([1, 2], ["a;b", "a;b"])
 
 
+def test_files_of_two_people_put_together_by_pandas_are_read(tmp_path):
+    path, y = tmp_path / "both.csv", np.array([5, 7, 5])
+    for name, lines in [("a", "0,relabel,7,5\n"), ("b", "1,keep,,7\n")]:
+        (tmp_path / name).write_text("row,decision,new_label,given_label\n" + lines)
+    both = pd.concat([pd.read_csv(tmp_path / name) for name in "ab"])
+    both.to_csv(path, index=False)
+    assert "7.0" in path.read_text()
+    assert apply_decisions_to_arrays(y, y, path)[1].tolist() == [7, 7, 5]
+    names = ["n", "m", "l", "k", "j", "i", "h", "7.0"]
+    corrected = apply_decisions_to_arrays(y, y, path, class_names=names)[1]
+    assert corrected.tolist() == [7, 7, 5]
+    both["new_label"] = ["7.5", ""]
+    with pytest.raises(LabelsError, match=r"got '7\.5' \(row 0\)"):
+        apply_decisions_to_arrays(y, y, both)
+
+
 def test_a_file_keeps_its_texts(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes(b"\xef\xbb\xbf" + HEAD + b"1,relabel,NA\n2,relabel,01\n\n")

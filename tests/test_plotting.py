@@ -227,6 +227,7 @@ def test_every_quality_can_be_shown_and_rows_not_judged_come_last():
         ISSUES, LABELS, only_issues=False
     )
     assert display.rows.tolist() == [3, 4, 1, 2, 0, 5]
+    assert display.ax_.get_title("left") == "The 6 worst rows"
 
 
 def test_no_issue_is_said_to_be_none():

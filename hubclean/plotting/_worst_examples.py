@@ -44,7 +44,7 @@ class WorstExamplesDisplay:
     columns : list of str, default=()
         Names of the cells of a table row.
     n_issues : int, default=None
-        Issues in the whole table, for the title.
+        Issues in the whole table, for the title; None where other rows are shown, too.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class WorstExamplesDisplay:
             content=content,
             kind=kind,
             columns=columns,
-            n_issues=int(judged.is_label_issue.sum()),
+            n_issues=int(judged.is_label_issue.sum()) if only_issues else None,
         )
         return display.plot(ax=ax, n_cols=n_cols)
 
@@ -199,9 +199,9 @@ class WorstExamplesDisplay:
     def _title(self):
         """What is shown, in words."""
         n = len(self.rows)
-        if not n:
+        if not n and not self.n_issues:
             return "No label issues"
-        of = f" of {self.n_issues:,} label issues" if self.n_issues else ""
+        of = f" of {self.n_issues:,} label issues" if self.n_issues else " rows"
         return f"The {n:,} worst{of}" if n != self.n_issues else f"{n:,} label issues"
 
     def _draw_images(self, ax, n_cols):

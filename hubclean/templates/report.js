@@ -102,10 +102,7 @@
   }
 
   // Somebody's words run from the left or from the right.
-  function written(node) {
-    node.dir = "auto";
-    return node;
-  }
+  const written = (node) => Object.assign(node, { dir: "auto" });
 
   function picture(i) {
     if (!pictures[i]) return element("span", "empty");
@@ -433,8 +430,7 @@
     if (tag === "INPUT" || tag === "SELECT" || tag === "TEXTAREA") return;
     const inList = event.target.id === "gallery";
     const sideways = event.key === "ArrowLeft" || event.key === "ArrowRight";
-    const scrolls = event.target.closest(".scroll");
-    if (moves[event.key] && (inList || (sideways && !scrolls))) {
+    if (moves[event.key] && (inList || (sideways && !event.target.closest(".scroll")))) {
       event.preventDefault();
       go(moves[event.key]());
     } else if (byId("keys-on").checked) {
