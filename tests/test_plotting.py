@@ -125,6 +125,17 @@ def test_worst_images_stay_large_and_captions_apart_in_axes_given(layout, shape)
     assert not any(tile.overlaps(box) for tile in tiles for box in boxes)
 
 
+def test_narrow_captions_keep_the_row():
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(3, 4))
+    images = np.zeros((6, 9, 9))
+    display = plotting.WorstExamplesDisplay.from_issues(
+        ISSUES, LABELS, images, class_names=NAMES, n_cols=3, ax=ax
+    )
+    assert {"row 3", "row 4", "row 1", "dog", "→ cat"} <= set(texts(display))
+
+
 def test_one_image_leaves_room_for_the_title_and_no_image_for_nothing_else():
     display = plotting.WorstExamplesDisplay.from_issues(
         ISSUES, LABELS, np.zeros((6, 3, 3)), n_examples=1

@@ -20,6 +20,7 @@ _TILE_INCHES = (1.45, 1.95)
 _CAPTION_INCHES = 0.45
 _NARROWEST_INCHES = 3.6  # the title needs them
 _LETTERS_PER_INCH = 11
+_FEW_LETTERS = 12  # a narrower caption tells the labels and the row only
 _MOST_COLUMNS = 6
 
 
@@ -228,11 +229,14 @@ class WorstExamplesDisplay:
 
     def _caption(self, ax, place, i, n_letters):
         """Given label, predicted label and quality under an image."""
-        given, predicted = self.given[i], self.predicted[i]
-        told = f"{self.label_quality[i]:.3f}   row {self.rows[i]:,}"
+        given, told = f"given {self.given[i]}", f"row {self.rows[i]:,}"
+        if n_letters < _FEW_LETTERS:
+            given = self.given[i]
+        else:
+            told = f"{self.label_quality[i]:.3f}, {told}"
         lines = [
-            (shorten(f"given {given}", max(8, n_letters + 2)), INK, "normal"),
-            (shorten(f"→ {predicted}", max(6, n_letters)), SUSPECT, "bold"),
+            (shorten(given, max(6, n_letters + 2)), INK, "normal"),
+            (shorten(f"→ {self.predicted[i]}", max(6, n_letters)), SUSPECT, "bold"),
             (shorten(told, max(8, int(1.3 * n_letters))), QUIET, "normal"),
         ]
         for k, (text, color, weight) in enumerate(lines):
