@@ -187,6 +187,32 @@ def test_low_temperature_takes_the_smallest_margins():
     assert is_changed[np.argsort(margins)[:400]].sum() == 200
 
 
+@pytest.mark.parametrize("temperature", [1e-5, 1e-6, 1e-12, 1e-320])
+@pytest.mark.parametrize("frac", [0.1, 0.5, 0.6, 1.0])
+def test_any_low_temperature_changes_the_rows_asked_for(temperature, frac):
+    is_changed = instance_dependent_noise(
+        CODES, frac, pred_probs=PROBS, temperature=temperature, random_state=0
+    )[1]
+    assert is_changed.sum() == round(frac * 1000)
+    margins = np.diff(np.sort(PROBS, axis=1)[:, -2:])[:, 0]
+    likely = min(1, 2 * frac)
+    assert margins[is_changed].max() <= np.quantile(margins, likely) + 1e-3
+
+
+def test_data_frames_named_like_the_classes_are_read_by_name():
+    names = np.array(["ant", "bee", "caterpillar"])
+    y, turned = names[CODES], names[[2, 0, 1]]
+    matrix = pd.DataFrame(MATRIX, index=names, columns=names)
+    probs = pd.DataFrame(PROBS, columns=names)
+    for noisy in (
+        lambda m, p: class_conditional_noise(y, m, random_state=0),
+        lambda m, p: instance_dependent_noise(y, 0.2, pred_probs=p, random_state=0),
+    ):
+        labels, _ = noisy(matrix.to_numpy(), PROBS)
+        by_name, _ = noisy(matrix.loc[turned, turned], probs[turned])
+        np.testing.assert_array_equal(by_name, labels)
+
+
 def test_instance_dependent_noise_cross_validates_an_estimator():
     X, y = load_digits(return_X_y=True)
     names = np.array([f"digit {k}" for k in range(10)])
@@ -217,6 +243,7 @@ def test_a_share_out_of_range(frac):
         ([0.5, 1.2], "discrete labels; got continuous"),
         (["a", "a"], "two classes or more; got one"),
         (np.array(["a", 1], dtype=object), "of one type; got several"),
+        (np.ma.array([0, 1, 2], mask=[0, 0, 1]), "got 1, the first in row 2"),
     ],
 )
 def test_labels_that_cannot_be_used(y, message):
@@ -246,8 +273,20 @@ def test_instance_dependent_noise_says_what_is_missing():
         instance_dependent_noise(CODES, 0.1, pred_probs=PROBS[:, :2])
     with pytest.raises(ParameterError, match="`temperature` must be above 0; got 0"):
         instance_dependent_noise(CODES, 0.1, pred_probs=PROBS, temperature=0)
+    with pytest.raises(ParameterError, match="`temperature` must be .* got None"):
+        instance_dependent_noise(CODES, 0.1, pred_probs=PROBS, temperature=None)
+    model = {"X": np.eye(3), "estimator": GaussianNB()}
     with pytest.raises(LabelsError, match="needs two rows"):
-        instance_dependent_noise([0, 0, 1], 0.1, X=np.eye(3), estimator=GaussianNB())
+        instance_dependent_noise([0, 0, 1], 0.1, **model)
+    for cv in (1, 2.5, None):
+        with pytest.raises(ParameterError, match="`cv` must be an int of at least 2"):
+            instance_dependent_noise([0, 0, 1], 0.1, **model, cv=cv)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a"])
+def test_seeds_that_cannot_be_used(noise, seed):
+    with pytest.raises(ParameterError, match="_noise: `random_state` must be None, an"):
+        noise(CODES, seed)
 
 
 def test_write_digits(tmp_path):

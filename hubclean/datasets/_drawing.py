@@ -3,6 +3,8 @@
 It imports only `hubclean.exceptions`.
 """
 
+from numbers import Integral
+
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
@@ -13,12 +15,13 @@ from hubclean.exceptions import LabelsError, ParameterError
 
 def coded(y, by):
     """Sorted classes of y, and its rows as positions among them."""
+    masked = np.ma.getmaskarray(y) if isinstance(y, np.ma.MaskedArray) else False
     y = np.asarray(y)
     if y.ndim != 1 or not len(y):
         raise LabelsError(
             f"{by}: `y` must be one column of labels; got the shape {y.shape}."
         )
-    missing = pd.isna(y)
+    missing = pd.isna(y) | masked
     if missing.any():
         raise LabelsError(
             f"{by}: `y` must have no missing labels; got {int(missing.sum())}, the "
@@ -44,11 +47,17 @@ def labelled(classes, codes, noisy):
     return classes[noisy], noisy != codes
 
 
-def generator(random_state):
+def generator(random_state, by):
     """Return a generator of our own; the global one is never drawn from."""
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**31 - 1)
-    return np.random.default_rng(random_state)
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as exc:
+        raise ParameterError(
+            f"{by}: `random_state` must be None, an int of at least 0, a RandomState "
+            f"or a Generator; got {random_state!r}."
+        ) from exc
 
 
 def count(frac, n_samples, by):
@@ -56,6 +65,25 @@ def count(frac, n_samples, by):
     if not isinstance(frac, (int, float, np.number)) or not 0 <= frac <= 1:
         raise ParameterError(f"{by}: `frac` must be in [0, 1]; got {frac!r}.")
     return round(float(frac) * n_samples)
+
+
+def in_order(table, classes, *, rows=False):
+    """Sort what is named by the classes in their order, if it is a data frame so named.
+
+    Examples
+    --------
+    >>> in_order(pd.DataFrame([[1, 2]], columns=["b", "a"]), np.array(["a", "b"]))
+       a  b
+    0  2  1
+    """
+    if not isinstance(table, pd.DataFrame):
+        return table
+    classes = pd.Index(classes)
+    for axis in ("index", "columns") if rows else ("columns",):
+        names = getattr(table, axis)
+        if len(names) == len(classes) and classes.isin(names).all():
+            table = table.reindex(**{axis: classes})
+    return table
 
 
 def finite_matrix(values, shape, name, by):
@@ -73,10 +101,11 @@ def finite_matrix(values, shape, name, by):
     return matrix
 
 
-def checked_noise_matrix(values, n_classes):
+def checked_noise_matrix(values, classes):
     """Check a noise matrix."""
-    by = "class_conditional_noise"
-    matrix = finite_matrix(values, (n_classes, n_classes), "noise_matrix", by)
+    by, shape = "class_conditional_noise", (len(classes), len(classes))
+    values = in_order(values, classes, rows=True)
+    matrix = finite_matrix(values, shape, "noise_matrix", by)
     sums = matrix.sum(axis=0)
     if matrix.min() < 0 or np.abs(sums - 1).max() > 1e-6:
         raise ParameterError(
@@ -102,6 +131,8 @@ def cross_validated(X, codes, estimator, cv, rng):
     by = "instance_dependent_noise"
     if X is None or estimator is None:
         raise ParameterError(f"{by}: pass `pred_probs`, or both `X` and `estimator`.")
+    if not isinstance(cv, Integral) or cv < 2:
+        raise ParameterError(f"{by}: `cv` must be an int of at least 2; got {cv!r}.")
     folds = min(cv, np.bincount(codes).min())
     if folds < 2:
         raise LabelsError(f"{by}: every class of `y` needs two rows; one has one.")
@@ -121,7 +152,9 @@ def capped_rates(log_weights, total, cap):
     left = np.maximum(total - cap * np.arange(len(weights)), 1e-300)
     log_c = np.log(left) - tails
     # The n largest are capped, for the smallest n that leaves no other above the cap.
-    n_capped = int(np.argmax(log_c + weights <= np.log(cap) + 1e-12))
+    fits = log_c + weights <= np.log(cap) + 1e-12
+    fits[-1] = True  # whatever the rounding: the total is at most the cap for each
+    n_capped = int(np.argmax(fits))
     rates = np.full(len(weights), cap)
     rates[order[n_capped:]] = np.exp(log_c[n_capped] + weights[n_capped:])
     return rates

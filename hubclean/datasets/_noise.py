@@ -6,6 +6,8 @@ an exact number of rows, and leaves the global random generator alone.
 It imports only `hubclean.datasets._drawing` and `hubclean.exceptions`.
 """
 
+from numbers import Real
+
 import numpy as np
 
 from hubclean.datasets._drawing import (
@@ -16,11 +18,15 @@ from hubclean.datasets._drawing import (
     cross_validated,
     finite_matrix,
     generator,
+    in_order,
     labelled,
     largest_remainders,
     systematic_sample,
 )
 from hubclean.exceptions import ParameterError
+
+# Of the largest margin: a lower temperature changes the same rows.
+_COLDEST = 1e-9
 
 
 def symmetric_noise(y, frac, *, random_state=None):
@@ -57,7 +63,7 @@ def symmetric_noise(y, frac, *, random_state=None):
     """
     classes, codes = coded(y, "symmetric_noise")
     n_changed = count(frac, len(codes), "symmetric_noise")
-    rng = generator(random_state)
+    rng = generator(random_state, "symmetric_noise")
     rows = rng.choice(len(codes), n_changed, replace=False)
     noisy = codes.copy()
     noisy[rows] += rng.integers(1, len(classes), n_changed)
@@ -106,7 +112,7 @@ def pair_flip_noise(y, frac, *, random_state=None):
     """
     classes, codes = coded(y, "pair_flip_noise")
     n_changed = count(frac, len(codes), "pair_flip_noise")
-    rng = generator(random_state)
+    rng = generator(random_state, "pair_flip_noise")
     sizes = np.bincount(codes, minlength=len(classes))
     quota = largest_remainders(n_changed * sizes / len(codes), n_changed, rng)
     noisy = codes.copy()
@@ -125,8 +131,10 @@ def class_conditional_noise(y, noise_matrix, *, random_state=None):
         True labels of n_classes classes.
     noise_matrix : array-like of float, shape (n_classes, n_classes)
         P(given | true): rows given, columns true, in the sorted order of the classes;
-        columns sum to 1, as in cleanlab. The rows of each true class are shared out
-        exactly by its column, to within one row, by largest remainders.
+        columns sum to 1, as in cleanlab; a data frame named like the classes may have
+        them in any order. The rows of each true class are shared out exactly by its
+        column, to within one row, by largest remainders: of a class of few rows, none
+        may be changed (of 4 rows where one in ten is asked for, for example).
     random_state : int, RandomState, Generator or None, default=None
         Seed. None draws a fresh one.
 
@@ -153,8 +161,8 @@ def class_conditional_noise(y, noise_matrix, *, random_state=None):
     (3, 1)
     """
     classes, codes = coded(y, "class_conditional_noise")
-    noise_matrix = checked_noise_matrix(noise_matrix, len(classes))
-    rng = generator(random_state)
+    noise_matrix = checked_noise_matrix(noise_matrix, classes)
+    rng = generator(random_state, "class_conditional_noise")
     noisy = codes.copy()
     for k in range(len(classes)):
         rows = rng.permutation(np.flatnonzero(codes == k))
@@ -179,9 +187,10 @@ def instance_dependent_noise(
 
     The margin m of a row is what its most probable class has over the second. The
     row is changed with a probability proportional to ``exp(-m / temperature)``, to
-    the most probable of the other classes [1]_. No row is changed with a probability
-    above 1/2 (above `frac`, where that is more): the true class stays the likelier
-    label of every row, without which nobody could tell it from the labels [2]_.
+    the most probable of the other classes, the first of equal ones [1]_. No row is
+    changed with a probability above 1/2 (above `frac`, where that is more): the true
+    class stays the likelier label of every row, without which nobody could tell it
+    from the labels [2]_.
 
     Parameters
     ----------
@@ -191,7 +200,8 @@ def instance_dependent_noise(
         Share of the rows to change; ``round(frac * n_samples)`` rows are.
     pred_probs : array-like of float, shape (n_samples, n_classes), default=None
         Probabilities of a model that has learned from true labels, columns in the
-        sorted order of the classes. None asks for `X` and `estimator`.
+        sorted order of the classes, or named like them in a data frame. None asks for
+        `X` and `estimator`.
     X : array-like of n_samples rows, default=None
         What the estimator learns from, if there are no `pred_probs`.
     estimator : classifier with predict_proba, default=None
@@ -202,7 +212,8 @@ def instance_dependent_noise(
         Fashion-MNIST, three such annotators would mislabel 40 % of the images at
         least once, as those of CIFAR-10N did at the same rate [3]_.
     cv : int, default=5
-        Folds in which the estimator is cross-validated.
+        Folds in which the estimator is cross-validated, 2 or more; as many as the
+        smallest class has rows, if that is fewer.
     random_state : int, RandomState, Generator or None, default=None
         Seed. None draws a fresh one.
 
@@ -219,7 +230,7 @@ def instance_dependent_noise(
         If `y` is not a column of discrete labels of two or more classes, or a class
         has one member and is to be cross-validated.
     ParameterError
-        If `frac` or `temperature` is out of range, or neither `pred_probs` of the
+        If `frac`, `temperature` or `cv` is out of range, or neither `pred_probs` of the
         right shape nor `X` and `estimator` are passed.
 
     References
@@ -242,19 +253,23 @@ def instance_dependent_noise(
     by = "instance_dependent_noise"
     classes, codes = coded(y, by)
     n_changed = count(frac, len(codes), by)
-    if not temperature > 0:
+    if not (isinstance(temperature, Real) and temperature > 0):
         raise ParameterError(
             f"{by}: `temperature` must be above 0; got {temperature!r}."
         )
-    rng = generator(random_state)
+    rng = generator(random_state, by)
     if pred_probs is None:
         pred_probs = cross_validated(X, codes, estimator, cv, rng)
     shape = (len(codes), len(classes))
-    others = finite_matrix(pred_probs, shape, "pred_probs", by)
+    others = in_order(pred_probs, classes)
+    others = finite_matrix(others, shape, "pred_probs", by)
     second, first = np.partition(others, -2, axis=1)[:, -2:].T
+    margins = first - second
     others[np.arange(len(codes)), codes] = -np.inf
     runner_up = others.argmax(axis=1)
     cap = max(0.5, n_changed / len(codes))
-    rates = capped_rates((second - first) / temperature, n_changed, cap)
+    # Weights of a colder draw would be further apart than float64 can tell.
+    temperature = max(temperature, _COLDEST * margins.max())
+    rates = capped_rates(-margins / temperature, n_changed, cap)
     is_drawn = systematic_sample(rates, n_changed, rng)
     return labelled(classes, codes, np.where(is_drawn, runner_up, codes))
