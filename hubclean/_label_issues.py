@@ -22,7 +22,7 @@ from hubclean._validation import (
     code_labels,
     encode_labels,
 )
-from hubclean.exceptions import LabelsError, ParameterError
+from hubclean.exceptions import LabelsError, ParameterError, PredProbsError
 
 #: Columns of the result table, in order.
 COLUMNS = ("is_label_issue", "label_quality", "predicted_labels")
@@ -75,7 +75,9 @@ def find_label_issues(
     labels : array-like of shape (n_samples,)
         Given labels: strings, integers or booleans.
     pred_probs : array-like of shape (n_samples, n_classes)
-        Out-of-sample probabilities; every row sums to 1. May be a memory map.
+        Out-of-sample probabilities, rows in the order of `labels`; every row sums to 1
+        within 0.01. May be a memory map. Half precision is copied to single precision
+        and divided by the sums.
     classes : array-like of shape (n_classes,), default=None
         Class of each column. By default the names of the columns of a data frame,
         where these are the labels; else the sorted distinct labels. Integer labels
@@ -114,10 +116,11 @@ def find_label_issues(
     Raises
     ------
     LabelsError
-        If labels are missing, continuous, of one class, or not among `classes`.
+        If labels are missing, continuous, or not among `classes`; or of one class, and
+        neither `classes` nor columns numbered from 0 tell another.
     PredProbsError
-        If rows or columns do not fit, or a row holds NaN or negative values or does
-        not sum to 1.
+        If rows or columns do not fit, a row holds NaN or negative values or does not
+        sum to 1, or a data frame has the index of `labels` in another order.
     ParameterError
         If a name is unknown or a number is out of range.
 
@@ -162,6 +165,7 @@ def find_label_issues(
             f"{classes!r}."
         )
     given = check_labels(labels, by=by)
+    _check_row_names(labels, pred_probs, by)
     probs = check_pred_probs(
         pred_probs,
         n_samples=len(given),
@@ -222,6 +226,22 @@ def _check_rule(filter_by, score_by, threshold, frac_noise, by):
         raise ParameterError(
             f"{by}: `frac_noise` must be in (0, 1], a share of the estimated issues; "
             f"got {frac_noise!r}."
+        )
+
+
+def _check_row_names(labels, pred_probs, by):
+    """Refuse rows that are named like the labels, but in another order."""
+    if not (isinstance(labels, pd.Series) and isinstance(pred_probs, pd.DataFrame)):
+        return
+    names = pred_probs.index
+    if isinstance(names, pd.RangeIndex) or names.equals(labels.index):
+        return
+    if len(names) == len(labels) and names.isin(labels.index).all():
+        raise PredProbsError(
+            f"{by}: the rows of `pred_probs` must be in the order of `labels`; got a "
+            "data frame with the same index in another order. Pass "
+            "pred_probs.loc[labels.index], or pred_probs.to_numpy() if the rows are "
+            "in order."
         )
 
 

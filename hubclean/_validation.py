@@ -370,7 +370,8 @@ def _check_block(block, start, by):
                 f"{by}: every row of `pred_probs` must be "
                 f"{what.format(sums[row])} in row {start + row} "
                 f"({int(bad.sum())} such rows from there). Pass out-of-sample "
-                "probabilities, for example softmax outputs."
+                "probabilities, for example softmax outputs; of rounded ones clip "
+                "each at 0 and divide each row by its sum."
             )
 
 

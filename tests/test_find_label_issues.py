@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from hubclean import find_label_issues
-from hubclean.exceptions import LabelQualityWarning, LabelsError
+from hubclean.exceptions import LabelQualityWarning, LabelsError, PredProbsError
 
 LABELS = [0, 0, 1, 1, 1]
 PROBS = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
@@ -116,6 +116,20 @@ def test_columns_of_other_names_are_in_the_order_of_the_classes(columns):
     labels = np.array(["b", "a"])[LABELS]
     table = find_label_issues(labels, named_columns(columns))
     pd.testing.assert_frame_equal(table, find_label_issues(labels, PROBS[:, ::-1]))
+
+
+def test_rows_named_like_the_labels_in_another_order():
+    labels = pd.Series(LABELS, index=list("vwxyz"))
+    probs = pd.DataFrame(PROBS, index=labels.index)
+    expected = find_label_issues(labels, PROBS)
+    turned = probs.iloc[[4, 2, 0, 1, 3]]  # as of folds one below the other
+    with pytest.raises(PredProbsError, match=r"Pass pred_probs.loc\[labels.index\]"):
+        find_label_issues(labels, turned)
+    for in_order in (probs, turned.loc[labels.index], probs.reset_index(drop=True)):
+        pd.testing.assert_frame_equal(find_label_issues(labels, in_order), expected)
+    mixed = labels.set_axis([3, 1, 0, 2, 4])  # the rows of a table that was shuffled
+    found = find_label_issues(mixed, pd.DataFrame(PROBS))
+    assert found["is_label_issue"].tolist() == expected["is_label_issue"].tolist()
 
 
 def test_a_class_that_no_column_is_named_after():
