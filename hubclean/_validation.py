@@ -229,13 +229,24 @@ def encode_labels(labels, *, by):
     >>> encode_labels(np.array([7, 3, 7]), by="example")
     (array([3, 7]), array([1, 0, 1]))
     """
-    classes, codes = np.unique(labels, return_inverse=True)
+    classes, codes = _sorted_classes(labels)
     if len(classes) < 2:
         raise LabelsError(
             f"{by}: `y` must hold at least 2 classes; got 1 class only, "
             f"{_plain(classes[0])} (n_samples={len(labels)})."
         )
-    return classes, codes.reshape(-1)
+    return classes, codes
+
+
+def _sorted_classes(labels):
+    """Distinct labels, and the position of each label among them."""
+    if labels.dtype.kind != "O" or not isinstance(labels[0], str):
+        return np.unique(labels, return_inverse=True)
+    # Sorting a million strings takes a second, looking them up a tenth of it.
+    given = labels.tolist()
+    classes = np.array(sorted(set(given)), dtype=object)
+    position = {name: code for code, name in enumerate(classes.tolist())}
+    return classes, np.fromiter(map(position.__getitem__, given), np.intp, len(given))
 
 
 def code_labels(labels, classes, *, by, name="classes_"):
