@@ -1,7 +1,8 @@
 """Find wrong labels in classification datasets, and help people fix them.
 
 Public names only. Importing hubclean imports no optional package: the names of the
-PyTorch, Keras and Hub workflows are loaded when they are first used.
+PyTorch, Keras and Hub workflows are loaded when they are first used, and left out of
+``from hubclean import *``.
 """
 
 import importlib
@@ -31,7 +32,6 @@ __all__ = [
     "apply_decisions_to_arrays",
     "find_label_issues",
     "forget_models",
-    *_LAZY,
 ]
 
 
@@ -42,4 +42,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(__all__)
+    return sorted([*__all__, *_LAZY])

@@ -158,9 +158,10 @@ def run(code):
     )
 
 
-def test_import_loads_no_optional_package():
+@pytest.mark.parametrize("line", ["import hubclean", "from hubclean import *"])
+def test_import_loads_no_optional_package(line):
     code = (
-        "import sys, hubclean\n"
+        f"import sys\n{line}\n"
         f"print([name for name in {OPTIONAL!r} if name in sys.modules])"
     )
     done = run(code)
@@ -191,4 +192,4 @@ def test_a_missing_package_names_the_pip_line(monkeypatch):
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="no attribute 'typo'"):
         hubclean.typo  # noqa: B018
-    assert set(hubclean.__all__) <= set(dir(hubclean))
+    assert {*hubclean.__all__, "skorch", "clean_labels"} <= set(dir(hubclean))
