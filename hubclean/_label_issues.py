@@ -233,10 +233,11 @@ def _check_row_names(labels, pred_probs, by):
     """Refuse rows that are named like the labels, but in another order."""
     if not (isinstance(labels, pd.Series) and isinstance(pred_probs, pd.DataFrame)):
         return
-    names = pred_probs.index
-    if isinstance(names, pd.RangeIndex) or names.equals(labels.index):
+    names, given = pred_probs.index, labels.index
+    if isinstance(names, pd.RangeIndex) or names.equals(given):
         return
-    if len(names) == len(labels) and names.isin(labels.index).all():
+    unique = names.is_unique and given.is_unique
+    if unique and set(names.tolist()) == set(given.tolist()):
         raise PredProbsError(
             f"{by}: the rows of `pred_probs` must be in the order of `labels`; got a "
             "data frame with the same index in another order. Pass "

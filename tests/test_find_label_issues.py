@@ -127,6 +127,9 @@ def test_rows_named_like_the_labels_in_another_order():
         find_label_issues(labels, turned)
     for in_order in (probs, turned.loc[labels.index], probs.reset_index(drop=True)):
         pd.testing.assert_frame_equal(find_label_issues(labels, in_order), expected)
+    for names in ([0, 0, 1, 1, 2], pd.MultiIndex.from_product([[0], list("vwxyz")])):
+        named = probs.set_axis(names)
+        pd.testing.assert_frame_equal(find_label_issues(labels, named), expected)
     mixed = labels.set_axis([3, 1, 0, 2, 4])  # the rows of a table that was shuffled
     found = find_label_issues(mixed, pd.DataFrame(PROBS))
     assert found["is_label_issue"].tolist() == expected["is_label_issue"].tolist()
