@@ -43,7 +43,9 @@ class AutoIssueRule(IssueRule):
 
     def flag(self, labels, pred_probs, *, n_jobs=None):
         """Judge labelled rows by the cut that was learned; see `IssueRule.flag`."""
-        errors = self.learned.error_model.error_probability(labels, pred_probs)
+        errors = self.learned.error_model.error_probability(
+            labels, pred_probs, n_jobs=n_jobs
+        )
         return errors >= self.learned.cut
 
 
@@ -130,7 +132,11 @@ min_examples_per_class, n_jobs
         quality[rows] = 1 - errors.error_probability
     else:
         scores = label_quality(
-            seen_codes, seen_probs, score=score_by, adjust_pred_probs=adjust_pred_probs
+            seen_codes,
+            seen_probs,
+            score=score_by,
+            adjust_pred_probs=adjust_pred_probs,
+            n_jobs=n_jobs,
         )
         quality[rows] = np.clip(scores, 0, 1)  # rows may sum to 1.01
     rule = _learn(

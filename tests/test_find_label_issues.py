@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from hubclean import find_label_issues
+from hubclean._issue_engine import _blocks
+from hubclean._judgement import SCORE_NAMES
 from hubclean.exceptions import LabelQualityWarning, LabelsError, PredProbsError
 
 LABELS = [0, 0, 1, 1, 1]
@@ -78,6 +80,18 @@ def test_memory_mapped_probabilities(tmp_path):
     pd.testing.assert_frame_equal(
         find_label_issues(LABELS, mapped), find_label_issues(LABELS, PROBS)
     )
+
+
+@pytest.mark.parametrize("filter_by", ["auto", "both", "low_self_confidence"])
+@pytest.mark.parametrize("score_by", SCORE_NAMES)
+def test_one_job_starts_no_thread(filter_by, score_by, monkeypatch):
+    monkeypatch.setattr(_blocks, "ThreadPoolExecutor", None)
+    probs = np.tile(PROBS, (200_100, 1))
+    assert probs.size > 2_000_000
+    table = find_label_issues(
+        LABELS * 200_100, probs, filter_by=filter_by, score_by=score_by, n_jobs=1
+    )
+    assert table["is_label_issue"].any()
 
 
 def test_small_integers_do_not_wrap():
