@@ -327,7 +327,7 @@ class LabelIssueFinder(HoldsBareModel, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         routing : MetadataRouter
-            Of ``fit`` and ``fit_transform``.
+            Of ``fit`` and ``fit_transform``, and the requests of ``score``.
         """
         training, splitting = MethodMapping(), MethodMapping()
         for caller in ("fit", "fit_transform"):
@@ -337,6 +337,7 @@ class LabelIssueFinder(HoldsBareModel, MetaEstimatorMixin, BaseEstimator):
         own_folds = not hasattr(self.cv, "get_metadata_routing")
         return (
             MetadataRouter(owner=self)
+            .add_self_request(self)
             .add(estimator=self._classifier(), method_mapping=training)
             .add(
                 splitter=GroupKFold() if own_folds else self.cv,

@@ -356,7 +356,7 @@ class HubLabelCleaner(
         """Give the table as ``set_output`` asks; numbers where it does not."""
         container = _get_output_config("transform", self)["dense"]
         if container == "pandas":
-            return table
+            return table.copy()  # what is done to it leaves `label_issues_` alone
         if container == "polars":
             polars = require("polars", extra="dev", by="set_output(transform='polars')")
             return polars.DataFrame({name: table[name].tolist() for name in COLUMNS})

@@ -12,6 +12,7 @@ import sklearn
 from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
@@ -227,6 +228,16 @@ def test_set_output(small):
     assert out.columns == COLUMNS
     assert out["is_label_issue"].dtype == pl.Boolean
     assert cleaner.feature_names_in_.tolist() == list("abcd")
+
+
+def test_what_is_done_to_the_output_leaves_the_table_alone(small):
+    X, given, _, _ = small
+    cleaner = HubLabelCleaner(GaussianNB(), cv=3, random_state=0)
+    out = cleaner.set_output(transform="pandas").fit_transform(X, given)
+    found = out.copy()
+    out["label_quality"] = 0.0
+    pd.testing.assert_frame_equal(cleaner.label_issues_, found)
+    pd.testing.assert_frame_equal(cleaner.transform(X), found)
 
 
 def test_categorical_labels_stay_categorical(small):
@@ -532,6 +543,23 @@ def test_metadata_routing(small):
         scale = StandardScaler().set_fit_request(sample_weight=False)
         pipe = Pipeline([("scale", scale), ("clean", cleaner)])
         pipe.fit(X, given, sample_weight=weights, groups=groups)
+
+
+def test_metadata_routing_reaches_the_score(small):
+    X, given, _, _ = small
+    weights = np.where(given == 0, 5.0, 1.0)
+    params = {"sample_weight": weights, "groups": np.arange(400) // 4}
+    with sklearn.config_context(enable_metadata_routing=True):
+        inside = GaussianNB().set_fit_request(sample_weight=False)
+        plain = make_pipeline(HubLabelCleaner(inside, cv=3, random_state=0))
+        scores = cross_val_score(plain, X, given, cv=3)
+        weighted = clone(plain)
+        weighted[-1].set_score_request(sample_weight=True)
+        unlike = cross_val_score(weighted, X, given, params=params, cv=3)
+        with pytest.raises(UnsetMetadataPassedError, match="HubLabelCleaner.score"):
+            plain.fit(X, given).score(X, given, sample_weight=weights)
+    np.testing.assert_array_equal(scores, cross_val_score(plain, X, given, cv=3))
+    assert np.isfinite(unlike).all() and (scores != unlike).any()
 
 
 # ------------------------------------------------------ rare classes, odd folds
