@@ -7,6 +7,7 @@ It imports only `hubclean._compat` and `hubclean.exceptions`.
 """
 
 import hashlib
+from numbers import Integral, Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples
 
 _BLOCK_BYTES = 1 << 24
+#: Whole numbers up to there are exact in float64.
+_EXACT = 2**53
 
 
 @runtime_checkable
@@ -188,9 +191,31 @@ def _numeric_row_bytes(array):
     row_bytes = 8 * int(np.prod(array.shape[1:], dtype=np.int64)) or 8
     step = max(1, _BLOCK_BYTES // row_bytes)
     for start in range(0, len(array), step):
-        block = np.ascontiguousarray(array[start : start + step], dtype=kind) + 0.0
-        for row in block:  # adding 0.0 turned -0.0 into 0.0
-            yield shape + row.tobytes()
+        block = array[start : start + step]
+        numbers = np.ascontiguousarray(block, dtype=kind) + 0.0  # turns -0.0 into 0.0
+        yield from _row_bytes(numbers, _beyond_float(block, numbers), shape)
+
+
+def _row_bytes(numbers, rest, shape=b""):
+    """Bytes of rows of float64 numbers, and of what these have no room for."""
+    if rest is None:
+        yield from (shape + row.tobytes() for row in numbers)
+        return
+    for row, more in zip(numbers, rest, strict=True):
+        yield shape + row.tobytes() + (more.tobytes() if more.any() else b"")
+
+
+def _beyond_float(whole, numbers):
+    """What float64 numbers lack of the integers they stand for, modulo 2**64, or None.
+
+    Identifiers are such integers.
+    """
+    if whole.dtype.kind not in "iu" or whole.dtype.itemsize < 8:
+        return None
+    if not (np.abs(numbers) >= _EXACT).any():
+        return None
+    wrapped = np.where(numbers >= 2.0**63, numbers - 2.0**64, numbers)
+    return whole.astype(np.int64) - wrapped.astype(np.int64)
 
 
 def _sparse_row_bytes(X):
@@ -204,24 +229,66 @@ def _sparse_row_bytes(X):
 
 
 def _frame_digests(X):
-    """Hash the rows of a data frame or series; numeric ones as the array they hold."""
-    frame = X if hasattr(X, "iloc") else X.to_pandas()
-    frame = pd.DataFrame(frame).infer_objects()
-    if all(dtype.kind in "biuf" for dtype in frame.dtypes):  # nullable ones too
-        values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
-        return _digest(_numeric_row_bytes(values))
-    try:
-        return pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
-    except TypeError:  # a column of lists, say
-        return _digest(repr(row).encode() for row in frame.itertuples(index=False))
+    """Hash the rows of a data frame or series, cell by cell.
+
+    A row of numbers has the digest that it has in an array. The dtype of a column does
+    not count: it may depend on the rows beside it, on a missing one for example.
+    """
+    frame = pd.DataFrame(X if hasattr(X, "iloc") else X.to_pandas())
+    numbers, rest = np.empty(frame.shape, order="F"), None
+    words = np.zeros(len(frame), dtype=np.uint64)
+    for i in range(frame.shape[1]):
+        column = frame.iloc[:, i]
+        if column.dtype.kind in "biuf":  # nullable ones too
+            numbers[:, i], more = _number_cells(column)
+        else:
+            numbers[:, i], more, others = _object_cells(column, i)
+            words ^= others
+        if more is not None:
+            rest = np.zeros(frame.shape, dtype=np.int64) if rest is None else rest
+            rest[:, i] = more
+    numbers = np.ascontiguousarray(numbers) + 0.0
+    return _digest(_row_bytes(numbers, rest)) ^ words
+
+
+def _number_cells(column):
+    """Numbers of a column as float64, and what these lack of them or None."""
+    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if column.dtype.kind not in "iu" or not (np.abs(numbers) >= _EXACT).any():
+        return numbers, None
+    whole = column.fillna(0).to_numpy(dtype=f"{column.dtype.kind}8")
+    return numbers, _beyond_float(whole, np.nan_to_num(numbers))
+
+
+def _object_cells(column, position):
+    """Numbers of a column of anything, and digests of its other cells, 0 for none."""
+    cells = np.asarray(column, dtype=object)
+    numbers, rest = np.full(len(cells), np.nan), None
+    words = np.zeros(len(cells), dtype=np.uint64)
+    real = np.array([isinstance(cell, (Real, np.bool_)) for cell in cells], dtype=bool)
+    text = np.array([isinstance(cell, str) for cell in cells], dtype=bool)
+    numbers[real] = cells[real].astype(np.float64)
+    if (np.abs(numbers[real]) >= _EXACT).any():
+        rest = np.zeros(len(cells), dtype=np.int64)
+        for i in np.flatnonzero(np.abs(numbers) >= _EXACT):
+            if isinstance(cells[i], Integral):
+                lacking = (int(cells[i]) - int(numbers[i])) % 2**64
+                rest[i] = np.uint64(lacking).astype(np.int64)
+    codes, texts = pd.factorize(cells[text])
+    prefix = b"%d " % position
+    encoded = (prefix + one.encode("utf-8", "surrogatepass") for one in texts)
+    words[text] = _digest(encoded)[codes]
+    others = np.flatnonzero(~real & ~text & ~pd.isna(cells))
+    words[others] = _digest(prefix + _nested_bytes(cells[i]) for i in others)
+    return numbers, rest, words
 
 
 def _object_digests(array):
     """Hash rows of text or of Python objects."""
-    if array.dtype.hasobject and any(np.ndim(item) for item in array.ravel()):
-        return _digest(_nested_bytes(row) for row in array)  # images of many sizes
     if array.ndim <= 2 and array.dtype.kind in "OUST":
-        return _frame_digests(pd.DataFrame(array.astype(object)))
+        return _frame_digests(pd.DataFrame(array.astype(object), dtype=object))
+    if array.dtype.hasobject:
+        return _digest(_nested_bytes(row) for row in array)
     return _digest(repr(row.tolist()).encode() for row in array)
 
 
@@ -249,7 +316,10 @@ def _nested_bytes(row):
     parts = []
     in_row = isinstance(row, np.ndarray) and row.dtype.hasobject
     for item in row.ravel() if in_row else [row]:
-        array = np.asarray(item)
+        try:
+            array = np.asarray(item)
+        except ValueError:  # ragged
+            array = np.empty(0, dtype=object)
         content = array.tobytes() if array.dtype.kind in "biufc" else repr(item)
         parts.append((array.shape, array.dtype.str, content))
-    return repr(parts).encode()
+    return repr(parts).encode("utf-8", "surrogatepass")

@@ -11,6 +11,7 @@ import pytest
 import sklearn
 from scipy import sparse
 from sklearn.base import clone, is_classifier
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -171,6 +172,19 @@ def test_repeated_rows_keep_their_own_answers():
     np.testing.assert_array_equal(
         cleaner.transform(X)[:, 1], cleaner.label_issues_["label_quality"]
     )
+
+
+def test_one_row_of_a_mixed_frame_is_known_again(small):
+    X, given, _, _ = small
+    member = np.where(X[:, 0] > 0, True, None)  # no missing one among a few rows
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(member=member)
+    kept = ColumnTransformer([("numbers", "passthrough", list("abcd"))])
+    cleaner = fitted(frame, given, estimator=make_pipeline(kept, GaussianNB()))
+    found = cleaner.transform(frame)
+    for row in np.flatnonzero(found[:, 0]):
+        np.testing.assert_array_equal(
+            cleaner.transform(frame[row : row + 1])[0], found[row]
+        )
 
 
 def test_an_unseen_row_gets_its_prediction(small):

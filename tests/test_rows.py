@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 
@@ -51,6 +52,72 @@ def test_rows_are_recognised_in_any_order(X):
     assert len(digests) == n_rows(X) == 4
     assert digests[0] == digests[1]
     assert len(set(digests.tolist())) == 3
+
+
+def objects(*cells):
+    return pd.Series(cells, dtype=object)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        objects(True, False, np.nan, True),
+        objects(1, 2, "more", 4),
+        objects("a", "b", np.nan, None),
+        objects("a", [1], None, np.zeros(2000)),
+        objects("a", "\udcff", "b", "c"),
+        pd.Series(["a", "b", None, "c"]),
+        pd.Series(["a", "b", None, "c"], dtype="category"),
+        pd.Series([1, 2, None, 4], dtype="Int64"),
+        pd.Series([True, False, None, True], dtype="boolean"),
+        pd.to_datetime(objects("2020", "2021", None, "2022")),
+        pl.Series([1, 2, None, 4]),
+        pl.Series([True, False, None, True]),
+        pl.Series(["a", "b", None, "c"], dtype=pl.Categorical),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("beside", [[1.0, 2.0, 3.0, 4.0], ["p", "q", "r", "s"]])
+def test_a_row_is_the_same_whatever_is_beside_it(column, beside):
+    """A column of a few rows may have another dtype than that of all rows."""
+    frame = pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame
+    X = frame({"column": column, "beside": beside})
+    containers = [X] if isinstance(X, pl.DataFrame) else [X, X.to_numpy(object)]
+    for rows in containers:
+        digests = row_digests(rows)
+        assert len(set(digests.tolist())) == 4
+        for chosen in ([0], [1], [2], [3], [1, 0], [3, 1, 0], [2, 2]):
+            alone = row_digests(take_rows(rows, chosen))
+            np.testing.assert_array_equal(alone, digests[chosen])
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        np.asarray,
+        pd.DataFrame,
+        lambda X: pd.DataFrame(X, dtype="Int64"),
+        lambda X: X.astype(object),
+        lambda X: pd.DataFrame({"n": X[:, 0], "s": "text"}),
+        lambda X: pd.DataFrame({"n": X[:, 0].astype(object), "s": "text"}),
+        lambda X: X.astype(np.uint64),
+    ],
+)
+def test_long_integers_are_told_apart(container):
+    whole = np.r_[2**53 + np.arange(3), 2**63 - 1 - np.arange(3)][:, None]
+    digests = row_digests(container(whole))
+    assert len(set(digests.tolist())) == 6
+    for row in range(6):
+        assert row_digests(container(whole[[row]]))[0] == digests[row]
+    floats = row_digests(np.array([[2.0**53], [2.0**60]]))
+    np.testing.assert_array_equal(floats, row_digests(np.array([[2**53], [2**60]])))
+
+
+def test_long_arrays_in_a_cell_are_told_apart():
+    cells = np.zeros((2, 3000))
+    cells[1, 1500] = 1e-9  # which the repr of neither shows
+    digests = row_digests(pd.DataFrame({"a": list(cells), "b": ["x", "x"]}))
+    assert digests[0] != digests[1]
 
 
 def test_a_missing_number_is_one_in_every_container():
