@@ -49,6 +49,15 @@ def _inside_has(name):
     return check
 
 
+def _are_floats(classes):
+    """Whether float64 holds every class: long identifiers are cut there."""
+    if classes.dtype.kind not in "biuf":
+        return False
+    numbers = classes.astype(np.float64)
+    # As Python's numbers, which are compared without rounding.
+    return numbers.tolist() == classes.tolist()
+
+
 def _fit_final(given, correction, seed):
     """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
     kept, corrected = correction.kept, given.classes[correction.labels]
@@ -333,9 +342,10 @@ class HubLabelCleaner(
         -------
         issues : ndarray of float, shape (n_samples, 3)
             Columns ``is_label_issue`` (0 or 1), ``label_quality`` and
-            ``predicted_labels``: the label itself where labels are numbers, its
-            position in `classes_` otherwise. With ``set_output(transform="pandas")``
-            a data frame with each column in its own dtype.
+            ``predicted_labels``: the label itself where labels are numbers that
+            float64 holds, its position in `classes_` otherwise. With
+            ``set_output(transform="pandas")`` a data frame with each column in its
+            own dtype.
         """
         X = self._check_rows(X)
         positions = self._rows.recall(X)
@@ -361,7 +371,7 @@ class HubLabelCleaner(
             polars = require("polars", extra="dev", by="set_output(transform='polars')")
             return polars.DataFrame({name: table[name].tolist() for name in COLUMNS})
         predicted = table[COLUMNS[2]]
-        if self.classes_.dtype.kind not in "biuf":
+        if not _are_floats(self.classes_):
             predicted = code_labels(
                 predicted.to_numpy(object), self.classes_, by=type(self).__name__
             )

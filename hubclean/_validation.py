@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import type_of_target
 
@@ -142,6 +143,8 @@ def _as_1d(y, by):
             stacklevel=4,
         )
         labels = labels[:, 0]
+    if not labels.dtype.isnative:  # as files of other machines have them
+        labels = labels.astype(labels.dtype.newbyteorder("="))
     if labels.ndim != 1:
         raise LabelsError(
             f"{by}: `y` must be 1-D, one label for each row; got shape {labels.shape}. "
@@ -188,6 +191,7 @@ def _check_discrete(labels, by):
                 f"{', '.join(kinds)}. Turn all of them into strings, for example."
             )
         if kinds == ["str"]:
+            _check_text(labels, by)
             return
     target = _target_type(labels, by)
     if target not in ("binary", "multiclass"):
@@ -197,7 +201,21 @@ def _check_discrete(labels, by):
         )
 
 
+def _check_text(labels, by):
+    """Refuse names that no table can hold, before anything is trained."""
+    for label in set(labels):
+        try:
+            label.encode()
+        except UnicodeEncodeError as exc:
+            raise LabelsError(
+                f"{by}: `y` must hold names that can be written as UTF-8; got "
+                f"{label!r} ({exc.reason}). Decode them by the right encoding first."
+            ) from exc
+
+
 def _target_type(labels, by):
+    if labels.dtype.kind == "V":
+        return "records of several fields"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # many classes: a regression target, perhaps
         try:
@@ -262,7 +280,7 @@ def code_labels(labels, classes, *, by, name="classes_"):
     >>> code_labels(np.array(["b", "b"]), np.array(["a", "b"]), by="example")
     array([1, 1])
     """
-    codes = pd.Index(classes).get_indexer(labels)
+    codes = _as_index(classes).get_indexer(_as_index(labels))
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
         raise LabelsError(
@@ -271,6 +289,12 @@ def code_labels(labels, classes, *, by, name="classes_"):
             f"{_shortened(classes)}."
         )
     return codes
+
+
+def _as_index(labels):
+    """Index of labels; pandas has none of half or of extended precision."""
+    labels = np.asarray(labels)
+    return pd.Index(labels.astype(np.float64) if labels.dtype.kind == "f" else labels)
 
 
 def _plain(value):
@@ -480,7 +504,7 @@ def check_rows(X, *, by):
 
 def _refuse_collections(X):
     """Refuse what has a length, but holds something else than rows."""
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not sparse.issparse(X):  # DOK is a dict of cells
         raise TypeError(
             "its length is the number of its keys; put what belongs to a row into one "
             "array"

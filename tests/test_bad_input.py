@@ -57,6 +57,8 @@ BAD_LABELS = [
     # NumPy makes text of these.
     (changed(Y, 4, np.nan).tolist(), r"1 missing .* first in row 4: nan"),
     (tuple(changed(Y, 5, None)), r"1 missing .* first in row 5"),
+    (np.array([(1, 2.0)] * 12, dtype="i8,f8"), r"label type: records of several"),
+    (["a", "\udcff"] * 6, r"names that can be written as UTF-8; got '\\udcff'"),
     (["a", 1, True] * 4, r"labels of one type; got a mix of bool, int, str"),
 ]
 

@@ -204,6 +204,7 @@ def test_an_unseen_row_gets_its_prediction(small):
         (["cat", "dog", "owl"], [0, 1, 2]),
         ([-5, 10, 1000], [-5, 10, 1000]),
         ([0.0, 1.0, 7.0], [0, 1, 7]),
+        ([2**53, 2**53 + 1, 2**60], [0, 1, 2]),  # float64 has two of them only
     ],
 )
 def test_plain_output_holds_numbers(small, names, numbers):
@@ -214,6 +215,19 @@ def test_plain_output_holds_numbers(small, names, numbers):
     assert set(out[:, 2]) == set(numbers)
     assert set(cleaner.label_issues_["predicted_labels"]) == set(names)
     np.testing.assert_array_equal(cleaner.transform(X), out)
+
+
+@pytest.mark.parametrize("dtype", [">i4", ">f8", np.float16, np.longdouble])
+def test_labels_in_types_that_pandas_has_no_index_of(small, dtype):
+    X, given, _, _ = small
+    labels = given.astype(dtype)
+    cleaner, plain = fitted(X, labels), fitted(X, given)
+    np.testing.assert_array_equal(cleaner.transform(X), plain.transform(X))
+    checked = cleaner.check_labels(X, labels)
+    assert checked.equals(plain.check_labels(X, given).astype(checked.dtypes))
+    table = find_label_issues(labels, cleaner.pred_probs_, classes=cleaner.classes_)
+    assert table["is_label_issue"].equals(cleaner.label_issues_["is_label_issue"])
+    assert cleaner.label_issues_["predicted_labels"].dtype.isnative
 
 
 def test_booleans_stay_booleans(small):
@@ -326,6 +340,16 @@ class MeanColour:
 
         flatten = FunctionTransformer(lambda X: np.asarray(X).reshape(len(X), -1))
         return make_pipeline(flatten, GaussianNB())
+
+
+@pytest.mark.parametrize("kind", ["dok_array", "dok_matrix", "lil_array", "bsr_array"])
+def test_sparse_matrices_of_any_format(small, kind):
+    X, given, _, _ = small
+    params = {"estimator": LogisticRegression(), "cv": 3}
+    rows = getattr(sparse, kind)(X)
+    found = fitted(rows, given, **params).transform(rows)
+    csr = sparse.csr_array(X)
+    np.testing.assert_array_equal(fitted(csr, given, **params).transform(csr), found)
 
 
 @pytest.mark.parametrize("container", ["images", "list", "sparse", "frame", "text"])
