@@ -329,8 +329,10 @@ class HubLabelCleaner(
 
         Rows are known again by their values; float64 numbers that differ by less than
         1e-9 of the largest one of their column, as after `PCA`, whose
-        ``fit_transform`` rounds otherwise than its ``transform``, are the same. Rows
-        that are equal are answered in the order in which ``fit`` saw them.
+        ``fit_transform`` rounds otherwise than its ``transform``, are the same. After
+        a step whose two methods differ by more, as those of `PCA` do in float32, of
+        `NMF` and of `TargetEncoder`, every row is a new one. Rows that are equal are
+        answered in the order in which ``fit`` saw them.
         `label_issues_` holds what was found, row by row.
 
         Parameters

@@ -5,6 +5,7 @@ It imports only `hubclean._rows` and `hubclean._issue_engine`.
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from hubclean._issue_engine import row_blocks
 from hubclean._rows import row_digests, take_rows
@@ -13,6 +14,7 @@ from hubclean._rows import row_digests, take_rows
 # one and the same, computed on two ways; a column of nothing but rounding has such a
 # share of the largest one of all.
 _SAME, _NOISE = 1e-9, 1e-12
+_BLOCK_NUMBERS = 1 << 21
 
 
 class RowMemory:
@@ -35,6 +37,7 @@ class RowMemory:
     """
 
     def __init__(self, X):
+        self._sparse = sparse.issparse(X)
         self._exact = _in_order(row_digests(X))
         numbers, self._near = _floats(X), None
         if numbers is not None:
@@ -55,7 +58,7 @@ class RowMemory:
             Position of each row among those remembered; -1 for one that was not there.
             Equal rows are answered in the order in which they were there.
         """
-        positions = _positions(self._exact, row_digests(X))
+        positions = _positions(self._exact, self._digests(X))
         missed = np.flatnonzero(positions < 0)
         if len(missed) and self._near is not None:
             numbers = _floats(take_rows(X, missed))
@@ -63,6 +66,18 @@ class RowMemory:
                 digests = self._rounded_digests(numbers)
                 positions[missed] = _positions(self._near, digests)
         return positions
+
+    def _digests(self, X):
+        """Digests as those remembered, where only one of the two is sparse as well."""
+        if sparse.issparse(X) and not self._sparse:
+            step = max(1, _BLOCK_NUMBERS // max(1, X.shape[1]))
+            blocks = (
+                X[i : i + step].toarray() for i in range(0, max(1, X.shape[0]), step)
+            )
+            return np.concatenate([row_digests(block) for block in blocks])
+        if self._sparse and isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
+            return row_digests(sparse.csr_array(X))
+        return row_digests(X)
 
     def _rounded_digests(self, numbers):
         """Digests of rows whose numbers are rounded."""

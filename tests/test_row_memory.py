@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
@@ -37,6 +38,16 @@ def test_equal_rows_are_answered_in_their_order():
     np.testing.assert_array_equal(memory.recall(twins), np.arange(15))
     np.testing.assert_array_equal(memory.recall(twins * (1 + 1e-15)), np.arange(15))
     np.testing.assert_array_equal(memory.recall(twins[[0, 0, 0, 0]]), [0, 1, 2, 2])
+
+
+def test_sparse_and_dense_rows_are_the_same_rows():
+    rows = NUMBERS * (np.abs(NUMBERS) > np.abs(NUMBERS).mean(axis=0))
+    order = np.random.default_rng(1).permutation(50)[:30]
+    for one, other in [(np.array, sparse.csr_array), (sparse.csr_matrix, np.array)]:
+        found = RowMemory(one(rows)).recall(other(rows[order]))
+        np.testing.assert_array_equal(rows[found], rows[order])
+        assert (found >= 0).all()
+    assert len(RowMemory(rows).recall(sparse.csr_array(rows[:0]))) == 0
 
 
 def test_numbers_that_are_missing_infinite_or_nothing():
