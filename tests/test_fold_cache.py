@@ -22,6 +22,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import hubclean
 from hubclean import HubLabelCleaner, LabelCleaningSampler
+from hubclean import _fold_cache as fold_cache
 from hubclean import _mean_of_folds as mean_of_folds
 from hubclean._auto_rule import learn_auto_rule
 from hubclean._data_identity import DataIdentity
@@ -275,6 +276,20 @@ def test_damage_is_found_and_mended(memory, log, damage):
     np.testing.assert_array_equal(cleaner.fit(X, Y).pred_probs_, expected)
     assert trainings(log) == 6
     assert len(entries(memory)) == 5
+
+
+def test_an_entry_that_another_process_has_just_made_is_sound(tmp_path, monkeypatch):
+    cache, probs, read = FoldCache(tmp_path), np.full((2, 2), 0.5), fold_cache._read
+
+    def somebody_is_quicker(entry, key, shape):
+        monkeypatch.setattr(fold_cache, "_read", read)
+        assert not entry.exists()
+        cache.store(key, probs, {})
+        raise FileNotFoundError
+
+    monkeypatch.setattr(fold_cache, "_read", somebody_is_quicker)
+    np.testing.assert_array_equal(cache.load("key", (2, 2)), probs)
+    assert cache.holds("key")
 
 
 def test_an_entry_under_another_name_is_foreign(memory, log):
