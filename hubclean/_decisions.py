@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hubclean._labels_version import check_labels_version
-from hubclean._rows import n_rows, take_rows
+from hubclean._rows import as_rows, n_rows, take_rows
 from hubclean.exceptions import (
     DatasetChangedError,
     LabelsError,
@@ -148,7 +148,7 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
     Returns
     -------
     X : same container as X
-        Rows that were not pruned, in order.
+        Rows that were not pruned, in order; of a sparse matrix in CSR format.
     y : ndarray or Series
         Their labels, in the dtype of `y` (wider, where a new string label is longer);
         a Series where `y` is one, with its index and name.
@@ -173,7 +173,7 @@ def apply_decisions_to_arrays(X, y, decisions, *, class_names=None):
     """
     who = "apply_decisions_to_arrays"
     decisions = read_decisions(decisions, who)
-    labels = np.array(y)
+    X, labels = as_rows(X), np.array(y)
     if labels.ndim != 1 or len(labels) != n_rows(X):
         raise LabelsError(
             f"{who}: `y` must have one label for each row of X, "
@@ -473,7 +473,7 @@ def _text(value):
 
 def _stands_for(given, label, classes):
     """Whether a text in a table is this label; read as a new label would be."""
-    meant = classes.get(_text(given))
+    meant = classes.get(_name_of_class(given, classes))
     if meant is not None:
         return meant == label
     return str(given) == _text(label) or _equal_numbers(given, label)

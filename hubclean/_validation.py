@@ -311,6 +311,8 @@ def _as_matrix(pred_probs, by):
     """A 2-D array of numbers, of what is or may become one."""
     if isinstance(pred_probs, np.ma.MaskedArray):
         pred_probs = pred_probs.astype(np.float64).filled(np.nan)
+    if isinstance(pred_probs, pd.DataFrame) and _has_nullable(pred_probs):
+        pred_probs = pred_probs.to_numpy(np.float64, na_value=np.nan)
     try:
         probs = np.asanyarray(pred_probs)
         got = f"{probs.ndim}-D, {probs.dtype}"
@@ -323,6 +325,14 @@ def _as_matrix(pred_probs, by):
             f"label and one column for each class; got {got}."
         )
     return np.asarray(probs) if isinstance(probs, np.matrix) else probs
+
+
+def _has_nullable(frame):
+    """Whether a data frame of numbers has types of which NumPy makes objects."""
+    types = list(frame.dtypes)
+    return all(dtype.kind in "iufb" for dtype in types) and any(
+        isinstance(dtype, pd.api.extensions.ExtensionDtype) for dtype in types
+    )
 
 
 def check_pred_probs(pred_probs, *, n_samples, n_classes=None, by):

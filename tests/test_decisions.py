@@ -24,6 +24,9 @@ Y = np.array(["cat", "cat", "dog", "cat", "dog"])
         np.asarray,
         pd.DataFrame,
         sparse.csr_matrix,
+        sparse.coo_array,
+        sparse.bsr_matrix,
+        sparse.dia_array,
         lambda X: [list(row) for row in X],
         lambda X: X.reshape(5, 1, 2, 1),
     ],
@@ -203,6 +206,26 @@ def test_whole_numbers_are_labels_however_they_are_written(new):
     y = np.array([1.0, 2.0, 2.0])
     table = pd.DataFrame({"row": [0], "decision": ["relabel"], "new_label": [new]})
     assert apply_decisions_to_arrays([[1]] * 3, y, table)[1].tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("names", [None, ["2", "1", "0"]])
+def test_a_file_in_which_a_table_made_floats_of_codes(tmp_path, names):
+    """Blank cells among whole numbers make pandas write 2.0."""
+    y = np.array([0, 2, 2])
+    path = tmp_path / "decisions.csv"
+    given = y if names is None else 2 - y
+    table = pd.DataFrame(
+        {
+            "row": [0, 1],
+            "decision": ["relabel", "keep"],
+            "new_label": [given[1] * 1.0, np.nan],
+            "given_label": [given[0] * 1.0, np.nan],
+        }
+    )
+    table.to_csv(path, index=False)
+    assert f",{given[1]}.0," in path.read_text()
+    corrected = apply_decisions_to_arrays([[1]] * 3, y, path, class_names=names)[1]
+    assert corrected.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("dtype", ["category", "string", "object"])

@@ -125,6 +125,18 @@ def test_columns_named_like_the_classes_are_these(names, columns):
     assert table["predicted_labels"].dtype == pd.Series(names).dtype
 
 
+@pytest.mark.parametrize("dtype", ["Float64", "Float32", "double[pyarrow]"])
+def test_probabilities_in_nullable_columns(dtype):
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(PROBS).astype(dtype)
+    expected = find_label_issues(LABELS, frame.astype(float).to_numpy())
+    pd.testing.assert_frame_equal(find_label_issues(LABELS, frame), expected)
+    with pytest.raises(PredProbsError, match="NaN or infinity in row 1"):
+        frame.loc[1, 0] = None
+        find_label_issues(LABELS, frame)
+
+
 @pytest.mark.parametrize("columns", [["p0", "p1"], range(2), [3, 4]])
 def test_columns_of_other_names_are_in_the_order_of_the_classes(columns):
     labels = np.array(["b", "a"])[LABELS]
