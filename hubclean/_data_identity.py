@@ -124,7 +124,7 @@ def _frame_digests(frame, X):
     try:
         digests = pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
     except TypeError:  # a column of lists, say
-        return row_digests(X)
+        digests = row_digests(X)
     return _with_types(
         digests, frame.loc[:, [dtype.kind == "O" for dtype in frame.dtypes]]
     )

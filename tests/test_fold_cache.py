@@ -423,6 +423,22 @@ OTHERS = {
         {"X": np.full((4, 1), 2**53)},
         {"X": np.full((4, 1), 2**53 + 1)},
     ),
+    "large integers among objects": (
+        {"X": np.full((4, 1), 2**53).astype(object)},
+        {"X": np.full((4, 1), 2**53 + 1).astype(object)},
+    ),
+    "long arrays in cells": (
+        {"X": FRAME.assign(c=list(np.zeros((4, 3000))))},
+        {
+            "X": FRAME.assign(
+                c=list(np.where(np.arange(3000) == 1500, 1, np.zeros((4, 1))))
+            )
+        },
+    ),
+    "types beside lists": (
+        {"X": pd.DataFrame({"a": np.array([1, 2, 3, 4], object), "c": [[1]] * 4})},
+        {"X": pd.DataFrame({"a": np.array([1.0, 2, 3, 4], object), "c": [[1]] * 4})},
+    ),
     "sparse or not": ({"X": NUMBERS}, {"X": sparse.csr_array(NUMBERS)}),
     "list or array": ({"X": NUMBERS.tolist()}, {"X": NUMBERS}),
     "times": (
