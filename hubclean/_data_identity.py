@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from hubclean._fingerprint import fingerprint
-from hubclean._rows import content_digests, is_lazy, row_digests
+from hubclean._rows import as_pandas, content_digests, is_lazy, row_digests
 
 #: Goes up when trainings of the same name would give something else.
 _FORMAT = 2
@@ -96,8 +96,7 @@ def _exact_digests(X):
     if sparse.issparse(X):
         return _sparse_digests(sparse.csr_array(X))
     if hasattr(X, "iloc") or hasattr(X, "columns"):
-        frame = pd.DataFrame(X if hasattr(X, "iloc") else X.to_pandas())
-        return _frame_digests(frame, X)
+        return _frame_digests(as_pandas(X), X)
     array = np.asarray(X)
     if array.dtype.kind in "biufcmM" and array.dtype.itemsize:
         return _digests(row.tobytes() for row in array)

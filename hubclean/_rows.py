@@ -148,6 +148,26 @@ def row_digests(X):
     return _object_digests(array)
 
 
+def as_pandas(X):
+    """Data frame of pandas with the cells of any data frame or series.
+
+    Polars' own ``to_pandas`` needs pyarrow, which nothing else here does.
+
+    Examples
+    --------
+    >>> as_pandas(pd.Series([1, 2])).shape
+    (2, 1)
+    """
+    if hasattr(X, "iloc"):
+        return pd.DataFrame(X)
+    if not type(X).__module__.startswith("polars."):
+        return X.to_pandas()
+    columns = [column.to_numpy() for column in X.iter_columns()]
+    return pd.DataFrame(
+        {i: list(cells) if cells.ndim > 1 else cells for i, cells in enumerate(columns)}
+    )
+
+
 def content_digests(column):
     """Digests of the rows of a lazy column, which change where its content does.
 
@@ -234,7 +254,7 @@ def _frame_digests(X):
     A row of numbers has the digest that it has in an array. The dtype of a column does
     not count: it may depend on the rows beside it, on a missing one for example.
     """
-    frame = pd.DataFrame(X if hasattr(X, "iloc") else X.to_pandas())
+    frame = as_pandas(X)
     numbers, rest = np.empty(frame.shape, order="F"), None
     words = np.zeros(len(frame), dtype=np.uint64)
     for i in range(frame.shape[1]):

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from hubclean._data_identity import DataIdentity
 from hubclean._rows import n_rows, row_digests, take_rows
 
 NUMBERS = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0], [1.0, 0.0]])
@@ -118,6 +119,16 @@ def test_long_arrays_in_a_cell_are_told_apart():
     cells[1, 1500] = 1e-9  # which the repr of neither shows
     digests = row_digests(pd.DataFrame({"a": list(cells), "b": ["x", "x"]}))
     assert digests[0] != digests[1]
+
+
+def test_polars_needs_no_pyarrow(monkeypatch):
+    columns = {"n": [1, None], "s": ["a", "b"], "l": [[1.0], [2.0, 3.0]]}
+    X = pl.DataFrame(columns, schema_overrides={"n": pl.Int64})
+    X = X.with_columns(pl.Series("f", np.zeros((2, 2)), dtype=pl.Array(pl.Float64, 2)))
+    monkeypatch.setattr(pl.DataFrame, "to_pandas", None)
+    digests = row_digests(X)
+    assert digests[0] != digests[1] == row_digests(X[1:])[0]
+    DataIdentity(X, np.arange(2), np.arange(2))
 
 
 def test_a_missing_number_is_one_in_every_container():
