@@ -36,16 +36,15 @@ from hubclean._judgement import (
 )
 from hubclean._label_correction import CORRECTIONS, correct
 from hubclean._label_issues import labels_like, make_table
+from hubclean._label_validation import check_labels, encode_labels
 from hubclean._out_of_sample import random_generator
 from hubclean._rows import n_rows
 from hubclean._validation import (
     check_classifier,
     check_features,
     check_groups,
-    check_labels,
     check_parameters,
     check_rows,
-    encode_labels,
 )
 from hubclean._weights import check_fit_weights
 from hubclean.evidence import Given, as_evidence

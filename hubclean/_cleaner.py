@@ -19,16 +19,12 @@ from hubclean._folds import align_columns, draw_seed, seed_estimator
 from hubclean._judgement import predictions, score_labels
 from hubclean._label_correction import WEIGHTED
 from hubclean._label_issues import COLUMNS, labels_like, make_table
+from hubclean._label_validation import check_labels, code_labels
 from hubclean._model_store import final_models
 from hubclean._notebook import NotebookSummary
 from hubclean._row_memory import RowMemory
 from hubclean._rows import n_rows, take_rows
-from hubclean._validation import (
-    check_features,
-    check_labels,
-    check_rows,
-    code_labels,
-)
+from hubclean._validation import check_features, check_rows
 from hubclean._weights import (
     check_weight_parameter,
     takes_weights,

@@ -15,13 +15,8 @@ from hubclean._judgement import (
     warn_few_left,
     warn_unused,
 )
-from hubclean._validation import (
-    check_choice,
-    check_labels,
-    check_pred_probs,
-    code_labels,
-    encode_labels,
-)
+from hubclean._label_validation import check_labels, code_labels, encode_labels
+from hubclean._validation import check_choice, check_pred_probs
 from hubclean.exceptions import LabelsError, ParameterError, PredProbsError
 
 #: Columns of the result table, in order.
@@ -164,7 +159,7 @@ def find_label_issues(
             f"{by}: `classes` must list the class of each column of `pred_probs`; got "
             f"{classes!r}."
         )
-    given = check_labels(labels, by=by)
+    given = check_labels(labels, by=by, name="labels")
     _check_row_names(labels, pred_probs, by)
     probs = check_pred_probs(
         pred_probs,
@@ -189,7 +184,7 @@ def find_label_issues(
         score_by=score_by,
         threshold=threshold,
         frac_noise=frac_noise,
-        min_examples_per_class=min_examples_per_class,
+        min_examples_per_class=min(least, len(given)),
         adjust_pred_probs=adjust_pred_probs,
         n_jobs=n_jobs,
     )
@@ -278,6 +273,6 @@ def _match_columns(given, classes, probs, by):
     if given.dtype.kind in "iu" and given.min() >= 0 and given.max() < n_columns:
         dtype = np.promote_types(given.dtype, np.min_scalar_type(n_columns - 1))
         return np.arange(n_columns, dtype=dtype), given.astype(np.int64)
-    classes, codes = encode_labels(given, by=by)
+    classes, codes = encode_labels(given, by=by, name="labels")
     check_pred_probs(probs[:0], n_samples=0, n_classes=len(classes), by=by)
     return classes, codes

@@ -289,7 +289,7 @@ def test_another_number_of_features():
 
 
 BAD_PROBS = [
-    (PROBS[:, :2] * 1.5, r"3 columns, one per class of `y`; got 2"),
+    (PROBS[:, :2] * 1.5, r"3 columns, one for each class; got 2"),
     (PROBS[:11], r"must have 12 rows, one for each label; got 11"),
     (changed(PROBS, 5, [0.5, 0.7, -0.2]), r"a negative value in row 5"),
     (changed(PROBS, 6, [np.nan, 0.5, 0.5]), r"NaN or infinity in row 6"),
@@ -335,7 +335,7 @@ def test_find_label_issues_parameters(params, message):
 
 
 def test_find_label_issues_labels():
-    with pytest.raises(LabelsError, match=r"find_label_issues: `y` must hold a label"):
+    with pytest.raises(LabelsError, match="find_label_issues: `labels` must hold a"):
         find_label_issues(changed(Y, 0, None), PROBS)
-    with pytest.raises(PredProbsError, match="3 columns, one per class"):
+    with pytest.raises(PredProbsError, match="3 columns, one for each class"):
         find_label_issues([0, 1, 7], np.full((3, 2), 0.5))

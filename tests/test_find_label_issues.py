@@ -186,3 +186,13 @@ def test_a_warning_where_the_model_can_tell_nothing():
 def test_numbers_that_the_rule_does_not_use(options, said):
     with pytest.warns(LabelQualityWarning, match=said):
         find_label_issues(LABELS, PROBS, **options)
+
+
+def test_more_rows_of_every_class_than_there_are():
+    rng = np.random.default_rng(0)
+    labels, probs = rng.integers(0, 2, 20), rng.dirichlet([1, 1], 20)
+    for least in (20, 10**20):  # NumPy has no room for the latter
+        table = find_label_issues(
+            labels, probs, filter_by="prune_by_class", min_examples_per_class=least
+        )
+        assert not table["is_label_issue"].any()

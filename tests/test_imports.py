@@ -22,6 +22,7 @@ CORE = {
     "_rows": 2,
     "_row_memory": 4,
     "_validation": 3,
+    "_label_validation": 3,
     "_weights": 2,
     "_issue_engine": 2,
     "_confident_learning": 4,

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hubclean._compat import _check_feature_names
 from hubclean._hooks import epochs_to_average
-from hubclean._validation import check_labels, code_labels
+from hubclean._label_validation import check_labels, code_labels
 from hubclean.exceptions import LabelsError, ParameterError, ValidationError
 from hubclean.keras._building import build_network, free_networks
 from hubclean.keras._datasets import is_tf_dataset, parts_of, read_dataset

@@ -3,7 +3,7 @@
 import torch
 from skorch import NeuralNetClassifier
 
-from hubclean._validation import code_labels
+from hubclean._label_validation import code_labels
 from hubclean.pytorch._checks import MADE_HERE
 from hubclean.pytorch._data import BatchDataset, BatchLoader, BatchOrder
 from hubclean.pytorch._randomness import seeded

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
+from hubclean._label_validation import check_labels, code_labels
 from hubclean._out_of_sample import draw_seed, random_generator
-from hubclean._validation import check_labels, code_labels
 from hubclean._weights import check_sample_weight
 from hubclean.exceptions import (
     EstimatorError,
