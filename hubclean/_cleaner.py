@@ -3,24 +3,21 @@
 It imports inwards only.
 """
 
-import contextlib
 from dataclasses import replace
 
 import numpy as np
-from sklearn import config_context
-from sklearn.base import ClassifierMixin, TransformerMixin, clone
+from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_method_params, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from hubclean._base import LabelIssueFinder
-from hubclean._compat import _get_output_config, _routing_enabled, require
-from hubclean._fingerprint import is_how
-from hubclean._folds import align_columns, draw_seed, seed_estimator
+from hubclean._compat import _get_output_config, require
+from hubclean._final_model import fit_final_model
+from hubclean._folds import align_columns, draw_seed
 from hubclean._judgement import predictions, score_labels
 from hubclean._label_correction import WEIGHTED
 from hubclean._label_issues import COLUMNS, labels_like, make_table
 from hubclean._label_validation import check_labels, code_labels
-from hubclean._model_store import final_models
 from hubclean._notebook import NotebookSummary
 from hubclean._row_memory import RowMemory
 from hubclean._rows import n_rows, take_rows
@@ -28,10 +25,8 @@ from hubclean._validation import check_features, check_rows
 from hubclean._weights import (
     check_weight_parameter,
     takes_weights,
-    weight_parameter,
     weights_reach,
 )
-from hubclean.exceptions import EstimatorError
 
 
 def _inside_has(name):
@@ -52,62 +47,6 @@ def _are_floats(classes):
     numbers = classes.astype(np.float64)
     # As Python's numbers, which are compared without rounding.
     return numbers.tolist() == classes.tolist()
-
-
-def _fit_final(given, correction, seed):
-    """Fit a clone on the corrected rows, or recall one that was fitted on the same."""
-    kept, corrected = correction.kept, given.classes[correction.labels]
-    params = _check_method_params(given.X, given.fit_params, indices=kept)
-    context = contextlib.nullcontext()
-    if correction.weights is not None:
-        name = weight_parameter(given.classifier)
-        if "sample_weight" in params or (params and _routing_enabled()):
-            name = "sample_weight"  # routed, to wherever it goes
-        elif not params:  # nobody was asked to route the weights of ours
-            context = config_context(enable_metadata_routing=False)
-        params[name] = correction.weights * np.asarray(params.get(name, 1.0))
-    key = _final_key(given, kept, corrected, seed, params)
-    model = None if key is None else final_models.get(key)
-    if model is None:
-        model = seed_estimator(clone(given.classifier), seed)
-        try:
-            with context:
-                model.fit(take_rows(given.X, kept), corrected, **params)
-        except ValueError as exc:
-            _explain_small_class(given, correction, exc)
-            raise
-        if key is not None:
-            final_models.put(key, model)
-    return model
-
-
-def _explain_small_class(given, correction, exc):
-    """Say so where a class lost all rows but one, which splits inside a model mind."""
-    before = np.bincount(given.codes)
-    after = np.bincount(correction.labels, minlength=len(before))
-    small = np.flatnonzero((after == 1) & (before > 1))
-    if len(small):
-        raise EstimatorError(
-            f"{given.by}: the final model cannot be trained on the corrected rows, in "
-            f"which class {given.classes[small].tolist()[0]!r} has 1 of its "
-            f"{before[small[0]]} rows: {exc} Where that is why, use "
-            "correction='weight', which leaves no row out, or a model that sets no "
-            "rows aside."
-        ) from exc
-
-
-def _final_key(given, kept, corrected, seed, params):
-    """Name of the final training; None where it is not kept."""
-    if given.identity is None:
-        return None
-    told = given.classifier.get_params(deep=True)  # verbose and n_jobs come along
-    how = {name: value for name, value in told.items() if is_how(name)}
-    try:
-        return given.identity.key(
-            given.classifier, kept, kept[:0], seed, params, corrected, ("final", how)
-        )
-    except TypeError:  # said when the folds were named
-        return None
 
 
 class HubLabelCleaner(
@@ -275,7 +214,7 @@ class HubLabelCleaner(
             given.classifier, given.fit_params
         )
         correction = self._correct(given, judgement, weighted=weighted)
-        self.estimator_ = _fit_final(given, correction, draw_seed(generator))
+        self.estimator_ = fit_final_model(given, correction, draw_seed(generator))
         self._rule = judgement.rule
         if self._rule is None:
             self._predict_issues(given.X)

@@ -12,13 +12,12 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
 from hubclean._adapt import as_classifier
 from hubclean._compat import Interval, StrOptions
+from hubclean._feature_table import features_of, is_table_of_numbers
 from hubclean._folds import averages, count_epochs, draw_seed, seed_estimator
 from hubclean._hooks import last_step, offers
 from hubclean._leave_one_out import (
@@ -44,13 +43,9 @@ from hubclean.exceptions import (
     EstimatorError,
     LabelQualityWarning,
     ParameterError,
-    RowsError,
 )
 
 __all__ = ["Auto", "Average", "CrossValidation", "LeaveOneOut", "TrainingDynamics"]
-
-# What `Auto` gives to leave-one-out, which holds 1,000 features for every row.
-_AUTO_ROWS, _AUTO_NUMBERS = 100_000, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -254,11 +249,11 @@ class LeaveOneOut(BaseEstimator):
     def check(self, given):
         """Check what can be checked before anything is trained."""
         check_parameters(self)
-        _features(given)
+        features_of(given.X, by=given.by)
 
     def collect(self, given, generator):
         """Leave every row, or group, out, after `check`; returns `OutOfSample`."""
-        features = _features(given)
+        features = features_of(given.X, by=given.by)
         n_classes = len(given.classes)
         seed = draw_seed(generator)
         groups = given.groups
@@ -436,7 +431,7 @@ class Auto(BaseEstimator):
 
     def chosen(self, given):
         """Kind of evidence for these rows."""
-        if _is_table_of_numbers(given.X):
+        if is_table_of_numbers(given.X):
             return Average([CrossValidation(), LeaveOneOut()])
         return CrossValidation()
 
@@ -497,51 +492,3 @@ def _own(estimator, given):
     if estimator is None:
         return given.classifier
     return check_classifier(as_classifier(estimator, by=given.by), by=given.by)
-
-
-def _is_table_of_numbers(X):
-    """Whether X is dense, 2-D, finite, numeric, and not too large."""
-    if isinstance(X, pd.DataFrame):  # numbers may name categories there
-        if not all(is_numeric_dtype(d) and not is_complex_dtype(d) for d in X.dtypes):
-            return False
-        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
-    elif isinstance(X, list | tuple) or hasattr(X, "to_numpy"):
-        try:
-            X = np.asarray(X)
-        except ValueError:  # rows of several lengths
-            return False
-    return (
-        isinstance(X, np.ndarray)
-        and X.ndim == 2
-        and X.dtype.kind in "biuf"
-        and len(X) <= _AUTO_ROWS
-        and 0 < X.size <= _AUTO_NUMBERS
-        and bool(np.isfinite(X).all())
-    )
-
-
-def _features(given):
-    """X as one row of numbers for each sample."""
-    X = given.X
-    try:
-        dense = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
-        features = np.asarray(dense.reshape(len(dense), -1), dtype=np.float64)
-    except (TypeError, ValueError) as exc:
-        raise RowsError(
-            f"{given.by}: evidence='leave_one_out' needs rows of numbers, features or "
-            f"embeddings; got rows that are not ({exc}). Put a vectoriser before the "
-            "cleaner, or use evidence='cv'."
-        ) from exc
-    if not features.shape[1]:
-        raise RowsError(
-            f"{given.by}: evidence='leave_one_out' needs features; found array with 0 "
-            f"feature(s) (shape={features.shape}) while a minimum of 1 is required. "
-            "Pass rows with at least one number."
-        )
-    if not np.isfinite(features).all():
-        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise RowsError(
-            f"{given.by}: evidence='leave_one_out' needs finite numbers; Input X "
-            f"contains NaN or infinity in row {row}. Impute them before the cleaner."
-        )
-    return features

@@ -15,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import hubclean.evidence
 from hubclean import HubLabelCleaner, LabelCleaningSampler
 from hubclean._leave_one_out import neighbour_pred_probs, ridge_pred_probs
 from hubclean._score_link import score_pred_probs
@@ -308,7 +307,7 @@ def test_auto_leaves_other_rows_to_the_estimator(small, rows):
 
 def test_auto_leaves_large_tables_to_the_estimator(small, monkeypatch):
     X, given, _, _ = small
-    monkeypatch.setattr(hubclean.evidence, "_AUTO_ROWS", len(X) - 1)
+    monkeypatch.setattr("hubclean._feature_table._AUTO_ROWS", len(X) - 1)
     cleaner = HubLabelCleaner(GaussianNB(), evidence="auto").fit(X, given)
     assert isinstance(cleaner.evidence_, CrossValidation)
 

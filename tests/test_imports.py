@@ -35,6 +35,8 @@ CORE = {
     "_mean_of_folds": 1,
     "_fold_cache": 4,
     "_folds": 4,
+    "_feature_table": 2,
+    "_final_model": 6,
     "_folder": 3,
     "_pixels": 2,
     "_notebook": 1,
