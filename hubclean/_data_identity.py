@@ -4,16 +4,21 @@ It imports inwards only: `_fingerprint` and `_rows`.
 """
 
 import hashlib
+import itertools
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from sklearn import get_config
 
 from hubclean._fingerprint import fingerprint
-from hubclean._rows import as_pandas, content_digests, is_lazy, row_digests
+from hubclean._rows import as_pandas, content_digests, content_of, is_lazy
 
 #: Goes up when trainings of the same name would give something else.
-_FORMAT = 2
+_FORMAT = 3
+#: Settings of scikit-learn by which steps get something else.
+_CONFIG = ("transform_output", "enable_metadata_routing")
+_ENCODED = ("utf-8", "surrogatepass")
 
 
 class DataIdentity:
@@ -39,6 +44,8 @@ class DataIdentity:
             self._unnamed = exc
         self._labels = labels
         self._common = [_FORMAT, _kind(X), classes]
+        config = get_config()
+        self._common += [config[name] for name in _CONFIG]
 
     def key(self, estimator, train, test, seed, fit_params, labels=None, also=()):
         """Name one training: its estimator, rows, labels, seed and parameters.
@@ -96,13 +103,21 @@ def _exact_digests(X):
     if sparse.issparse(X):
         return _sparse_digests(sparse.csr_array(X))
     if hasattr(X, "iloc") or hasattr(X, "columns"):
-        return _frame_digests(as_pandas(X), X)
-    array = np.asarray(X)
+        return _frame_digests(as_pandas(X))
+    try:
+        array = np.asarray(X)
+    except ValueError:  # rows of several shapes
+        return _digests(_cell(row).encode(*_ENCODED) for row in X)
+    kind = f"{array.dtype.str} {array.shape[1:]}".encode()  # lists have none
     if array.dtype.kind in "biufcmM" and array.dtype.itemsize:
-        return _digests(row.tobytes() for row in array)
-    if array.dtype == object and array.ndim <= 2:
-        return _with_types(row_digests(array), pd.DataFrame(array))
-    return row_digests(array)
+        mask = np.ma.getmask(X)
+        masks = itertools.repeat(mask) if mask is np.ma.nomask else mask
+        rows = zip(array, masks, strict=False)
+        return _digests(kind + row.tobytes() + mask.tobytes() for row, mask in rows)
+    if isinstance(X, list | tuple):
+        return _digests(_cell(row).encode(*_ENCODED) for row in X)
+    cells = (np.ravel(row).tolist() if array.ndim > 1 else [row] for row in array)
+    return _digests(kind + _cells(row) for row in cells)
 
 
 def _digests(rows):
@@ -118,21 +133,22 @@ def _sparse_digests(rows):
     )
 
 
-def _frame_digests(frame, X):
-    """Digests of the rows of a data frame; equal text and numbers differ by type."""
-    try:
-        digests = pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64)
-    except TypeError:  # a column of lists, say
-        digests = row_digests(X)
-    return _with_types(
-        digests, frame.loc[:, [dtype.kind == "O" for dtype in frame.dtypes]]
-    )
+def _frame_digests(frame):
+    """Digests of the rows of a data frame with their index, which functions look up."""
+    objects = np.array([dtype.kind == "O" for dtype in frame.dtypes], dtype=bool)
+    plain = pd.util.hash_pandas_object(frame.loc[:, ~objects]).to_numpy(np.uint64)
+    if not objects.any():
+        return plain
+    rows = frame.loc[:, objects].itertuples(index=False, name=None)
+    pairs = zip(plain.tolist(), rows, strict=True)
+    return _digests(b"%d " % number + _cells(row) for number, row in pairs)
 
 
-def _with_types(digests, objects):
-    """Tell 1 from "1" in columns of objects, and None from NaN."""
-    if objects.shape[1] == 0:
-        return digests
-    types = objects.map(lambda item: type(item).__qualname__)
-    rows = zip(digests.tolist(), types.itertuples(index=False, name=None), strict=True)
-    return _digests(repr(row).encode() for row in rows)
+def _cells(row):
+    """Types and content of the cells of a row."""
+    return repr([_cell(cell) for cell in row]).encode(*_ENCODED)
+
+
+def _cell(cell):
+    """Type and content of anything."""
+    return f"{type(cell).__qualname__} {content_of(cell)}"

@@ -3,7 +3,7 @@
 An X is whatever the estimator inside accepts: an array of any dimension, a list, a
 data frame, a sparse matrix, or a lazy column, which follows `LazyColumn`.
 
-It imports only `hubclean._compat` and `hubclean.exceptions`.
+It imports only `hubclean._fingerprint`.
 """
 
 import hashlib
@@ -16,7 +16,11 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples
 
+from hubclean._fingerprint import fingerprint
+
 _BLOCK_BYTES = 1 << 24
+#: Types whose text says all.
+_PLAIN = {type(None), bool, int, float, complex, str, bytes, pd.Timestamp}
 #: Whole numbers up to there are exact in float64.
 _EXACT = 2**53
 
@@ -193,6 +197,32 @@ def content_digests(column):
     return _lazy_digests(column, content)
 
 
+def content_of(item):
+    """Text that tells an item from others: NumPy's own shortens long arrays.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be named by its content.
+
+    Examples
+    --------
+    >>> content_of([1, "a"])
+    "[1, 'a']"
+    """
+    return repr(item) if _is_plain(item) else fingerprint(item)
+
+
+def _is_plain(item):
+    """Whether the text of an item says all of it, in every process."""
+    kind = type(item)
+    if kind in (list, tuple):
+        return all(map(_is_plain, item))
+    if kind is dict:
+        return all(map(_is_plain, item)) and all(map(_is_plain, item.values()))
+    return kind in _PLAIN or (isinstance(item, np.generic) and kind is not np.void)
+
+
 def _lazy_digests(column, identity):
     prefix = repr(identity).encode()
     return _digest(prefix + b"%d" % i for i in np.asarray(column.row_ids).tolist())
@@ -212,8 +242,16 @@ def _numeric_row_bytes(array):
     step = max(1, _BLOCK_BYTES // row_bytes)
     for start in range(0, len(array), step):
         block = array[start : start + step]
-        numbers = np.ascontiguousarray(block, dtype=kind) + 0.0  # turns -0.0 into 0.0
+        numbers = _one_name(np.ascontiguousarray(block, dtype=kind))
         yield from _row_bytes(numbers, _beyond_float(block, numbers), shape)
+
+
+def _one_name(numbers):
+    """Copy of numbers with one zero and one NaN: 0 / 0 gives a negative NaN."""
+    numbers = numbers + 0.0
+    if numbers.dtype.kind == "f":
+        numbers[np.isnan(numbers)] = np.nan
+    return numbers
 
 
 def _row_bytes(numbers, rest, shape=b""):
@@ -243,6 +281,7 @@ def _sparse_row_bytes(X):
     rows = sparse.csr_array(X, dtype=np.float64, copy=True)
     rows.sum_duplicates()
     rows.eliminate_zeros()
+    rows.data[np.isnan(rows.data)] = np.nan
     indices = rows.indices.astype(np.int64, copy=False)
     for start, stop in zip(rows.indptr[:-1], rows.indptr[1:], strict=True):
         yield indices[start:stop].tobytes() + rows.data[start:stop].tobytes()
@@ -267,7 +306,7 @@ def _frame_digests(X):
         if more is not None:
             rest = np.zeros(frame.shape, dtype=np.int64) if rest is None else rest
             rest[:, i] = more
-    numbers = np.ascontiguousarray(numbers) + 0.0
+    numbers = _one_name(np.ascontiguousarray(numbers))
     return _digest(_row_bytes(numbers, rest)) ^ words
 
 
@@ -325,7 +364,7 @@ def _ragged_digests(X):
     for shape, positions in shapes.items():
         rows = [X[position] for position in positions]
         if shape is None:
-            digests[positions] = _digest(repr(row).encode() for row in rows)
+            digests[positions] = _digest(map(_nested_bytes, rows))
         else:
             digests[positions] = row_digests(rows)
     return digests
@@ -340,6 +379,11 @@ def _nested_bytes(row):
             array = np.asarray(item)
         except ValueError:  # ragged
             array = np.empty(0, dtype=object)
-        content = array.tobytes() if array.dtype.kind in "biufc" else repr(item)
+        try:
+            content = (
+                array.tobytes() if array.dtype.kind in "biufc" else content_of(item)
+            )
+        except TypeError:  # nothing that can be pickled
+            content = repr(item)
         parts.append((array.shape, array.dtype.str, content))
     return repr(parts).encode("utf-8", "surrogatepass")

@@ -1,3 +1,4 @@
+import collections
 import functools
 import os
 import pickle
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -34,6 +36,42 @@ def made(code, name, **names):
     return names[name]
 
 
+def with_attribute(base, value):
+    """Object of a subclass that says more than what is in it."""
+    item = type("Own", (base,), {})()
+    item.value = value
+    return item
+
+
+def with_scale(scale):
+    function = made("def f(x): return x * f.scale", "f")
+    function.scale = scale
+    return function
+
+
+def wrapped(scale):
+    """Function that has the name of one of NumPy's."""
+
+    @functools.wraps(np.linalg.svd)
+    def wrapper(x):
+        return scale * x
+
+    return wrapper
+
+
+def asking(name):
+    with config_context(enable_metadata_routing=True):
+        return LogisticRegression().set_fit_request(sample_weight=name)
+
+
+class Remembering(BaseEstimator):
+    def __init__(self, memory):
+        self.memory = memory
+
+
+PARTIAL = "from functools import partialmethod\nclass A:\n def f(self, k): pass\n"
+CACHED = "from functools import cached_property\nclass A:\n @cached_property\n"
+FITTED = [StandardScaler().fit([[0.0], [k]]) for k in (1, 2)]
 DIFFERENT = {
     "nesting": ({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "c": 2}}),
     "lists": ([[1], [2]], [[1, 2], []]),
@@ -44,6 +82,61 @@ DIFFERENT = {
     "array shape": (np.zeros((2, 1)), np.zeros((1, 2))),
     "objects": (np.array([1, "a"], object), np.array(["1", "a"], object)),
     "frames by name": (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})),
+    "index of a frame": (
+        pd.DataFrame({"a": [1]}, index=[3]),
+        pd.DataFrame({"a": [1]}, index=[4]),
+    ),
+    "index of a series": (
+        pd.Series([1, 2], index=["a", "b"]),
+        pd.Series([1, 2], index=["b", "a"]),
+    ),
+    "masked arrays": (
+        np.ma.array([1, 2], mask=[True, False]),
+        np.ma.array([1, 2], mask=[False, True]),
+    ),
+    "names of fields": (
+        np.array([(1, 2)], dtype=[("a", object), ("b", object)]),
+        np.array([(1, 2)], dtype=[("b", object), ("a", object)]),
+    ),
+    "values of missing keys": (
+        collections.defaultdict(functools.partial(int, 0)),
+        collections.defaultdict(functools.partial(int, 1)),
+    ),
+    "order of an ordered dict": (
+        collections.OrderedDict(a=1, b=2),
+        collections.OrderedDict(b=2, a=1),
+    ),
+    "class of a list": (with_attribute(list, 1), with_attribute(list, 2)),
+    "class of a text": (with_attribute(str, 1), with_attribute(str, 2)),
+    "fields": (
+        collections.namedtuple("P", "x y")(1, 2),
+        collections.namedtuple("P", "y x")(1, 2),
+    ),
+    "attributes of a function": (with_scale(1), with_scale(2)),
+    "wrappers of a library's function": (wrapped(1), wrapped(2)),
+    "ufuncs": (FunctionTransformer(np.log1p), FunctionTransformer(np.expm1)),
+    "partial methods": (
+        made(f"{PARTIAL} __call__ = partialmethod(f, k=1)", "A"),
+        made(f"{PARTIAL} __call__ = partialmethod(f, k=2)", "A"),
+    ),
+    "cached properties": (
+        made(f"{CACHED} def n(self): return 1", "A"),
+        made(f"{CACHED} def n(self): return 2", "A"),
+    ),
+    "fitted in a dict": [{"by": fitted} for fitted in FITTED],
+    "fitted in a closure": [(lambda by: lambda x: by.transform(x))(k) for k in FITTED],
+    "fitted in a partial": [functools.partial(print, fitted) for fitted in FITTED],
+    "method of a fitted one": [
+        FunctionTransformer(fitted.transform) for fitted in FITTED
+    ],
+    "output of a step": (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(
+            StandardScaler().set_output(transform="pandas"), LogisticRegression()
+        ),
+    ),
+    "metadata asked for": (asking("a"), asking("b")),
+    "a memory of one's own": (Remembering("short"), Remembering("long")),
     "sparse": (sparse.csr_array(np.eye(2)), sparse.csr_array(2 * np.eye(2))),
     "parameters": (LogisticRegression(C=1), LogisticRegression(C=2)),
     "class": (LogisticRegression(), RandomForestClassifier()),
@@ -106,10 +199,6 @@ SAME = {
     "fitted or not": (
         LogisticRegression(),
         LogisticRegression().fit([[0], [1]], [0, 1]),
-    ),
-    "index of a frame": (
-        pd.DataFrame({"a": [1]}, index=[3]),
-        pd.DataFrame({"a": [1]}, index=[4]),
     ),
     "layout of an array": (np.eye(3)[:, :2], np.ascontiguousarray(np.eye(3)[:, :2])),
     "sharing": ([[1], [1]], [[1]] * 2),
@@ -226,6 +315,18 @@ def test_torch_networks():
     kept = [skorch(module=net(), keep_weights=True) for _ in range(2)]
     assert fingerprint(kept[0]) != fingerprint(kept[1])
     assert fingerprint(kept[0]) == fingerprint(clone(kept[0]))
+
+
+def test_the_order_of_layers_counts():
+    """Not that of their names: their kinds and weights are the same."""
+    nn = pytest.importorskip("torch").nn
+    layers = {"one": nn.LayerNorm(4), "two": nn.ReLU()}
+    orders = (["one", "two"], ["two", "one"])
+    nets = [
+        nn.Sequential(collections.OrderedDict((k, layers[k]) for k in order))
+        for order in orders
+    ]
+    assert fingerprint(nets[0]) != fingerprint(nets[1])
 
 
 def test_tensors_that_no_reset_sets_count():

@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 from counting import Counting, rows, trainings
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier as KNN
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import hubclean
 from hubclean import HubLabelCleaner, LabelCleaningSampler
@@ -28,6 +30,7 @@ from hubclean._auto_rule import learn_auto_rule
 from hubclean._data_identity import DataIdentity
 from hubclean._fold_cache import FoldCache
 from hubclean._model_store import ModelStore, final_models
+from hubclean._rows import row_digests
 from hubclean.exceptions import LabelQualityWarning, ParameterError
 
 X, Y = rows()
@@ -396,6 +399,16 @@ def key(X, labels=None, classes=None, **changes):
 
 
 NUMBERS = np.arange(8.0).reshape(4, 2)
+
+
+class Graph:
+    def __init__(self, edges):
+        self.edges = edges
+
+    def __repr__(self):
+        return "Graph with 5 nodes"
+
+
 FRAME = pd.DataFrame({"a": [1, 2, 3, 4], "b": list("xyzx")})
 OTHERS = {
     "classes of other rows": (
@@ -435,6 +448,26 @@ OTHERS = {
             )
         },
     ),
+    "index, by which functions look rows up": (
+        {"X": FRAME},
+        {"X": FRAME.set_axis(list("abcd"))},
+    ),
+    "shape of the rows of a list": (
+        {"X": list(np.arange(24.0).reshape(4, 2, 3))},
+        {"X": list(np.arange(24.0).reshape(4, 3, 2))},
+    ),
+    "rows of several shapes": (
+        {"X": [[1], [1, 2], [1], [1, 2]]},
+        {"X": [[1], [1, 3], [1], [1, 2]]},
+    ),
+    "objects of one text": (
+        {"X": [Graph(n) for n in range(4)]},
+        {"X": [Graph(n) for n in range(1, 5)]},
+    ),
+    "masks": (
+        {"X": np.ma.array(NUMBERS, mask=NUMBERS > 3)},
+        {"X": np.ma.array(NUMBERS, mask=NUMBERS < 3)},
+    ),
     "types beside lists": (
         {"X": pd.DataFrame({"a": np.array([1, 2, 3, 4], object), "c": [[1]] * 4})},
         {"X": pd.DataFrame({"a": np.array([1.0, 2, 3, 4], object), "c": [[1]] * 4})},
@@ -467,9 +500,61 @@ def test_images_of_many_sizes_are_told_apart():
     other[1] = other[1].copy()
     other[1][20, 20] = 1
     assert key(images) != key(other)
-    from hubclean._rows import row_digests
-
     assert (row_digests(images) == row_digests(other)).tolist() == [1, 0, 1, 1]
+
+
+LONG = np.arange(3000)
+NESTED = {
+    "text": lambda a: a.astype(str),
+    "times": lambda a: a.astype("datetime64[s]"),
+    "dict": lambda a: {"pixels": a},
+    "several": lambda a: [a, a[:3]],
+    "table": lambda a: pd.DataFrame({"a": a, "b": a.astype(str)}),
+    "object": lambda a: Graph(a),
+}
+
+
+@pytest.mark.parametrize("nest", NESTED.values(), ids=NESTED)
+def test_long_arrays_inside_of_cells_are_told_apart(nest):
+    """NumPy abbreviates them, and so does what they are in."""
+    columns = []
+    for arrays in ([LONG] * 4, [LONG] * 4, [LONG + 5 * (LONG == 1500)] * 4):
+        column = np.empty(4, dtype=object)
+        column[:] = [nest(array) for array in arrays]
+        columns.append(column)
+    for container in (np.asarray, list, pd.Series, lambda x: pd.DataFrame({"a": x})):
+        one, same, other = (key(container(column)) for column in columns)
+        assert one == same != other
+        one, same, other = (row_digests(container(column)) for column in columns)
+        assert (one == same).all()
+        assert (one != other).all()
+
+
+def test_settings_by_which_steps_get_other_input(memory):
+    """A classifier may go by the names or types of columns."""
+
+    def fit(step):
+        names = FunctionTransformer(lambda X: X + 0.5 * hasattr(X, "columns") * X**2)
+        estimator = make_pipeline(step, names, GaussianNB())
+        cleaner = HubLabelCleaner(estimator, random_state=0, memory=memory)
+        return cleaner.fit(X, Y).pred_probs_
+
+    plain = fit(StandardScaler())
+    framed = fit(StandardScaler().set_output(transform="pandas"))
+    with config_context(transform_output="pandas"):
+        np.testing.assert_array_equal(fit(StandardScaler()), framed)
+    assert (plain != framed).any()
+
+
+def test_a_fitted_estimator_that_a_function_uses_counts(memory):
+    def fit(scaler):
+        estimator = make_pipeline(FunctionTransformer(scaler.transform), KNN(3))
+        cleaner = HubLabelCleaner(estimator, random_state=0, memory=memory)
+        return cleaner.fit(X, Y).pred_probs_
+
+    one = fit(StandardScaler().fit(X))
+    other = fit(StandardScaler().fit(X * np.arange(1, X.shape[1] + 1)))
+    assert (one != other).any()
 
 
 # -- what cannot be kept -----------------------------------------------------------

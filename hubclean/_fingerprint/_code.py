@@ -13,13 +13,35 @@ from pathlib import Path
 
 #: Members that come and go, or say nothing about what a class does.
 _PASSING = {"_abc_impl", "__doc__", "__module__", "__dict__", "__weakref__"}
-_CODE = (types.FunctionType, classmethod, staticmethod, property)
+_CODE = (
+    types.FunctionType,
+    classmethod,
+    staticmethod,
+    property,
+    functools.partialmethod,
+)
 
 
 def module_of(item):
     """Module of a function or class; the main one has one name in every process."""
     module = getattr(item, "__module__", None) or ""
     return "__main__" if module == "__mp_main__" else module
+
+
+def function_module(function):
+    """Module in which a function was written; a wrapper has the name of another."""
+    name = function.__globals__.get("__name__") or ""
+    return "__main__" if name == "__mp_main__" else name
+
+
+def is_found_by_name(function):
+    """Whether a function of an installed package is what the package has there."""
+    if not is_installed(module_of(function)):
+        return False
+    found = sys.modules.get(module_of(function))
+    for part in function.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is function
 
 
 @functools.cache
@@ -57,7 +79,8 @@ def _file_digest(module):
 def code_parts(code):
     """Instructions, names and constants, those of functions inside it too."""
     parts = [code.co_code, list(code.co_names), list(code.co_varnames)]
-    parts += [code.co_flags, code.co_exceptiontable]
+    parts += [code.co_flags, code.co_exceptiontable, list(code.co_freevars)]
+    parts += [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount]
     for constant in code.co_consts:
         inner = isinstance(constant, types.CodeType)
         parts.append(code_parts(constant) if inner else constant)
@@ -101,8 +124,8 @@ def class_members(cls):
     """Names and values of what a user's own class defines."""
     for name, member in sorted(vars(cls).items()):
         inner = getattr(member, "__wrapped__", member)
-        is_code = isinstance(inner, _CODE)
-        if name in _PASSING or (name.startswith("__") and not is_code):
+        says = isinstance(inner, _CODE) or name.startswith("__metadata_request__")
+        if name in _PASSING or (name.startswith("__") and not says):
             continue
         if isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType):
             member = None

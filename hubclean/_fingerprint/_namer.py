@@ -1,8 +1,12 @@
 """Walk through anything and hash what it says."""
 
+import collections
+import copyreg
 import functools
 import hashlib
+import inspect
 import os
+import pickle
 import types
 
 import numpy as np
@@ -12,7 +16,9 @@ from hubclean._fingerprint._code import (
     class_members,
     closure_of,
     code_parts,
+    function_module,
     globals_read,
+    is_found_by_name,
     is_installed,
     module_of,
     source_digest,
@@ -28,7 +34,9 @@ from hubclean._fingerprint._networks import (
     tensor_parts,
 )
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
+_PLAIN = {type(None), bool, int, float, complex, str, bytes, type(...)}
+#: What `sklearn.base.clone` goes into; elsewhere estimators may stay fitted.
+_CLONED = {"list", "tuple", "set", "estimator"}
 
 
 def is_how(name):
@@ -100,7 +108,7 @@ class _Namer:
 
     def name(self, value):
         """Digest of a value, 32 bytes."""
-        if isinstance(value, _PLAIN):
+        if type(value) in _PLAIN:
             return _hash(b"plain", [type(value).__name__.encode(), _plain_bytes(value)])
         key = (id(value), self._fresh, self._frozen)
         if key in self._known:
@@ -111,17 +119,28 @@ class _Namer:
         self._above.append(id(value))
         try:
             tag, parts = self._describe(value)
-            digest = _hash(tag.encode(), [self.name(part) for part in parts])
+            digest = self._hash_parts(tag, parts)
         finally:
             self._above.pop()
         self._known[key] = (value, digest)
         return digest
+
+    def _hash_parts(self, tag, parts):
+        """Hash named parts; estimators stay fitted where no clone takes them apart."""
+        before = self._frozen
+        self._frozen = before or tag not in _CLONED
+        try:
+            return _hash(tag.encode(), [self.name(part) for part in parts])
+        finally:
+            self._frozen = before
 
     def _describe(self, value):
         """A tag, and the parts that tell the value from others with this tag."""
         for kinds, describe in _CONTAINERS:
             if isinstance(value, kinds):
                 return describe(self, value)
+        if type(value) in _BUILTIN:
+            return _BUILTIN[type(value)](self, value)
         if is_torch_tensor(value):
             return "tensor", tensor_parts(value)
         if is_torch_module(value):
@@ -138,7 +157,10 @@ class _Namer:
         return _describe_object(value)
 
     def _describe_mapping(self, value):
-        digests = sorted((self.name(key), self.name(value[key])) for key in value)
+        def name(part):
+            return self._name_as(part, fresh=self._fresh, frozen=True)
+
+        digests = sorted((name(key), name(value[key])) for key in value)
         return "dict", [part for pair in digests for part in pair]
 
     def _describe_sequence(self, value):
@@ -149,10 +171,10 @@ class _Namer:
 
     def _describe_array(self, value):
         head = [value.dtype.str, list(value.shape)]
-        if value.dtype.hasobject:
-            return "objects", [*head, value.ravel().tolist()]
         if value.dtype.names:
             head.append(repr(value.dtype))
+        if value.dtype.hasobject:
+            return "objects", [*head, value.ravel().tolist()]
         content = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         return "array", [*head, hashlib.sha256(content).digest()]
 
@@ -165,23 +187,21 @@ class _Namer:
     def _describe_wrapped(self, value):
         if isinstance(value, property):
             return "property", [value.fget, value.fset, value.fdel]
+        if isinstance(value, functools.cached_property):  # which holds a lock
+            return "cached_property", [value.func]
         return type(value).__name__, [value.__func__]
 
     def _describe_function(self, value):
         module = module_of(value)
         who = [module, value.__qualname__]
-        if is_installed(module):
-            made = "<locals>" in value.__qualname__ or "<lambda>" in value.__qualname__
-            inside = [closure_of(value), value.__defaults__] if made else []
-            inside += [code_parts(value.__code__)] if made else []
-            return "installed", [*who, version_of(module), *inside]
+        if is_found_by_name(value):
+            return "installed", [*who, version_of(module)]
         parts = [value.__defaults__, value.__kwdefaults__, closure_of(value)]
-        return "function", [
-            *who,
-            code_parts(value.__code__),
-            *parts,
-            globals_read(value),
-        ]
+        parts.append({k: v for k, v in vars(value).items() if k != "__wrapped__"})
+        made_in = function_module(value)
+        known = is_installed(made_in)  # what a package's function made
+        parts.append(version_of(made_in) if known else globals_read(value))
+        return "function", [*who, code_parts(value.__code__), *parts]
 
     def _describe_class(self, value):
         module = module_of(value)
@@ -189,7 +209,7 @@ class _Namer:
         if is_installed(module):
             return "installed", [*who, version_of(module)]
         members = [part for pair in class_members(value) for part in pair]
-        return "class", [*who, list(value.__bases__), *members]
+        return "class", [*who, type(value), list(value.__bases__), *members]
 
     def _describe_imported(self, value):
         if is_installed(value.__name__):
@@ -200,7 +220,7 @@ class _Namer:
         fresh = self._fresh and not is_frozen(value)
         return "module", [
             type(value),
-            self._name_as(module_parts(value, fresh), fresh=fresh, frozen=self._frozen),
+            self._name_as(module_parts(value, fresh), fresh=fresh, frozen=True),
         ]
 
     def _describe_estimator(self, value):
@@ -210,10 +230,11 @@ class _Namer:
         if own_clone not in (None, BaseEstimator.__sklearn_clone__) and not is_adapter:
             return "frozen", [cls, self._name_as(vars(value), frozen=True)]
         params = value.get_params(deep=False)
-        told = {key: item for key, item in params.items() if _matters(key, item)}
+        told = {key: item for key, item in params.items() if _matters(cls, key, item)}
         fresh = is_adapter and not params.get("keep_weights", False)
         networks = [told.pop(name, None) for name in ("module", "model")]
-        return "estimator", [cls, told, self._name_as(networks, fresh=fresh)]
+        networks = self._name_as(networks, fresh=fresh)
+        return "estimator", [cls, sorted(told.items()), _cloned_too(value), networks]
 
     def _name_as(self, value, *, fresh=False, frozen=False):
         """Name a value by other rules than what is around it."""
@@ -225,14 +246,24 @@ class _Namer:
             self._fresh, self._frozen = before
 
 
+#: Objects of subclasses have more to say than what is in them.
+_BUILTIN = {
+    dict: _Namer._describe_mapping,
+    types.MappingProxyType: _Namer._describe_mapping,
+    list: _Namer._describe_sequence,
+    tuple: _Namer._describe_sequence,
+    set: _Namer._describe_set,
+    frozenset: _Namer._describe_set,
+    np.ndarray: _Namer._describe_array,
+    np.memmap: _Namer._describe_array,
+}
 _CONTAINERS = (
-    (dict | types.MappingProxyType, _Namer._describe_mapping),
-    (list | tuple, _Namer._describe_sequence),
-    (set | frozenset, _Namer._describe_set),
-    (np.ndarray, _Namer._describe_array),
     (functools.partial, _Namer._describe_partial),
     (types.MethodType, _Namer._describe_method),
-    (property | classmethod | staticmethod, _Namer._describe_wrapped),
+    (
+        property | classmethod | staticmethod | functools.cached_property,
+        _Namer._describe_wrapped,
+    ),
     (types.FunctionType, _Namer._describe_function),
     (type, _Namer._describe_class),
     (types.ModuleType, _Namer._describe_imported),
@@ -243,19 +274,37 @@ def _plain_bytes(value):
     return value if isinstance(value, bytes) else repr(value).encode()
 
 
-def _matters(name, value):
-    """Whether a parameter changes what a training gives."""
-    if name == "memory":  # where things are kept; a number would be something else
-        is_place = value is None or isinstance(value, str | os.PathLike)
-        return not (is_place or hasattr(value, "location"))
+def _cloned_too(estimator):
+    """What a clone has besides parameters: what was set for outputs and metadata."""
+    known = getattr(estimator, "__dict__", {})
+    asked = vars(known.get("_metadata_request", types.SimpleNamespace()))
+    asked = {name: getattr(one, "requests", None) for name, one in asked.items()}
+    return [known.get("_sklearn_output_config"), asked]
+
+
+def _matters(cls, name, value):
+    """Whether a parameter of a class changes what a training gives."""
+    if name == "memory" and isinstance(value, str | os.PathLike):
+        return not _keeps_in_memory(cls)
+    if name == "memory":  # a number would be something else
+        return not (value is None or hasattr(value, "location"))
     return not is_how(name)
 
 
+@functools.cache
+def _keeps_in_memory(cls):
+    """Whether ``memory`` is where a class keeps things, as that of a pipeline is."""
+    known = next(base for base in cls.__mro__ if is_installed(module_of(base)))
+    return "memory" in inspect.signature(known.__init__).parameters
+
+
 def _pandas_parts(value):
-    """Names, types and values; the index says nothing about a training."""
+    """Names, types, index and values: functions look rows up by the index."""
+    index = value.index
+    parts = [list(index.names), str(index.dtype), index.to_numpy()]
     if not hasattr(value, "columns"):
-        value = value.to_frame(0)
-    parts = [list(value.columns)]
+        parts, value = [*parts, value.name], value.to_frame(0)
+    parts += [list(value.columns), list(value.columns.names)]
     for position in range(value.shape[1]):
         column = value.iloc[:, position]
         parts += [str(column.dtype), column.to_numpy()]
@@ -266,16 +315,27 @@ def _pandas_parts(value):
 
 def _describe_object(value):
     """What the pickle of an object would hold."""
+    reduce = copyreg.dispatch_table.get(type(value))  # of ufuncs, say
     try:
-        reduced = value.__reduce_ex__(4)
+        reduced = reduce(value) if reduce else value.__reduce_ex__(4)
+        if isinstance(reduced, str):
+            return "global", _global_parts(value, reduced)
     except Exception as exc:  # anyone's code
         raise TypeError(
             f"{type(value).__module__}.{type(value).__qualname__} cannot be named by "
             f"its content: {exc}"
         ) from exc
-    if isinstance(reduced, str):
-        module = module_of(value) or type(value).__module__
-        return "global", [module, reduced, getattr(value, "__wrapped__", None)]
     made_by, args, state, items, pairs = (*reduced, None, None, None)[:5]
-    listed = [None if more is None else list(more) for more in (items, pairs)]
-    return "object", [type(value), made_by, args, state, *listed]
+    items = None if items is None else list(items)
+    if pairs is not None:
+        ordered = isinstance(value, collections.OrderedDict)
+        pairs = list(pairs) if ordered else dict(pairs)
+    return "object", [type(value), made_by, args, state, items, pairs]
+
+
+def _global_parts(value, name):
+    """Parts of what a pickle keeps by its name, which must be what is found there."""
+    if hasattr(value, "__wrapped__"):  # a cached function of anybody's
+        return [module_of(value), name, value.__wrapped__]
+    found = pickle.dumps(value, protocol=4)
+    return [found, version_of(getattr(value, "__module__", None) or "numpy")]

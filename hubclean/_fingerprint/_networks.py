@@ -82,7 +82,12 @@ def module_parts(module, fresh):
                 key: _kind(one) if key in drawn and one is not None else one
                 for key, one in state.get(name, {}).items()
             }
-    return [state]
+    return [{name: _in_order(value) for name, value in state.items()}]
+
+
+def _in_order(value):
+    """Make a list of a dict: the order of parts is the order in which they run."""
+    return list(value.items()) if isinstance(value, dict) else value
 
 
 def is_frozen(module):
