@@ -11,9 +11,9 @@ from hubclean._issue_engine import row_blocks
 from hubclean._rows import row_digests, take_rows
 
 # Numbers that differ by less than such a share of the largest one of their column are
-# one and the same, computed on two ways; a column of nothing but rounding has such a
-# share of the largest one of all.
-_SAME, _NOISE = 1e-9, 1e-12
+# one and the same, computed on two ways; in a column of nothing but rounding, of the
+# largest one of all. Rounding makes no whole numbers: such columns hold times, say.
+_SAME, _NOISE, _WHOLE = 1e-9, 1e-12, 2.0**-20
 _BLOCK_NUMBERS = 1 << 21
 
 
@@ -98,13 +98,18 @@ def _floats(X):
 
 
 def _scale(numbers):
-    """What a number of each column is rounded to a multiple of; infinite for noise."""
+    """What a number of each column is rounded to a multiple of."""
     largest = np.zeros(numbers.shape[1])
+    whole = np.ones(numbers.shape[1], dtype=bool)
     for block in row_blocks(numbers):
         sizes = np.abs(numbers[block])
         sizes[~np.isfinite(sizes)] = 0
         np.maximum(largest, sizes.max(axis=0), out=largest)
-    return np.where(largest > _NOISE * largest.max(), _SAME * largest, np.inf)
+        whole &= (sizes == np.rint(sizes)).all(axis=0)
+    of_all = largest.max()
+    scale = _SAME * np.where(largest > _NOISE * of_all, largest, of_all)
+    scale[whole] = np.minimum(scale[whole], _WHOLE)
+    return np.maximum(scale, np.finfo(np.float64).tiny)  # where all numbers are 0
 
 
 def _in_order(digests):

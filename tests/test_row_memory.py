@@ -32,6 +32,33 @@ def test_rows_that_differ_by_more_are_others():
     np.testing.assert_array_equal(RowMemory(whole).recall(whole + 1e-3), [-1] * 4)
 
 
+def test_a_column_of_zeros_counts():
+    """It was taken for rounding, whatever a new row had there."""
+    memory = RowMemory(np.array([[0, 1.5], [0, 2.5]]))
+    assert memory.recall(np.array([[7, 1.5], [1e-20, 1.5]])).tolist() == [-1, 0]
+    zeros = RowMemory(np.zeros((2, 2)))
+    assert zeros.recall(np.array([[0.0, 0], [0, 1e-9]])).tolist() == [0, -1]
+
+
+def test_whole_numbers_are_not_rounded():
+    """Times in nanoseconds, and counts beside one that is huge."""
+    times = 1.7e18 + 1e6 * np.arange(3)
+    memory = RowMemory(np.column_stack([times, np.ones(3)]))
+    rows = np.column_stack([times + [0, 1e4, 0], np.ones(3)])
+    assert memory.recall(rows).tolist() == [0, -1, 2]
+    counts = RowMemory(np.array([[1.0], [2.0], [1e12]]))
+    assert counts.recall(np.array([[3.0], [1.5], [2.0]])).tolist() == [-1, -1, 1]
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, sparse.csr_array])
+def test_every_nan_is_one(container):
+    """x86 gives 0 / 0 a sign that NaN from a file has not."""
+    rows = np.array([[np.nan, 1.5], [0, 2.5]])
+    negative = np.array([[np.copysign(np.nan, -1), 1.5]])
+    memory = RowMemory(container(rows))
+    assert memory.recall(container(negative)).tolist() == [0]
+
+
 def test_equal_rows_are_answered_in_their_order():
     twins = np.repeat(NUMBERS[:5], 3, axis=0)
     memory = RowMemory(twins)
