@@ -91,6 +91,8 @@ def _kind(X):
     kind = [type(X).__module__, type(X).__qualname__, list(getattr(X, "shape", ())[1:])]
     if hasattr(X, "iloc"):
         return [*kind, pd.DataFrame(X).iloc[:0]]
+    if hasattr(X, "schema") and not hasattr(X, "dtypes"):  # a table of pyarrow
+        return [*kind, [str(field) for field in X.schema]]
     if hasattr(X, "columns"):
         return [*kind, list(X.columns), [str(dtype) for dtype in X.dtypes]]
     return [*kind, str(getattr(X, "dtype", ""))]

@@ -23,6 +23,8 @@ from hubclean.exceptions import LabelQualityWarning, ParameterError
 
 _PROBS, _NOTE = "probs.npy", "fold.json"
 _UNFINISHED = ".new-"
+#: A file where a folder should be, or the reverse.
+_OTHER_KINDS = (NotADirectoryError, IsADirectoryError)
 #: Seconds after which what a killed process left half-written is removed: entries are
 #: written in a moment, an array fills up while its folds train.
 _ABANDONED = {"entry": 3600, "array": 7 * 24 * 3600}
@@ -109,6 +111,17 @@ class FoldCache:
                     break
                 if is_last:  # or else somebody has put it there since
                     self._refuse(entry, "a file is missing")
+            except _OTHER_KINDS as exc:
+                self._refuse(entry, exc)
+                break
+            except (OSError, MemoryError) as exc:  # it may be sound, and another's
+                warnings.warn(
+                    f"{entry} cannot be read ({exc}) and is left as it is; the fold is "
+                    "trained again.",
+                    LabelQualityWarning,
+                    stacklevel=2,
+                )
+                break
             except Exception as exc:  # whatever a foreign file makes of json or NumPy
                 self._refuse(entry, exc)
                 break

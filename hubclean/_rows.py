@@ -6,6 +6,8 @@ data frame, a sparse matrix, or a lazy column, which follows `LazyColumn`.
 It imports only `hubclean._fingerprint`.
 """
 
+import datetime
+import decimal
 import hashlib
 from numbers import Integral, Real
 from typing import Any, Protocol, runtime_checkable
@@ -21,6 +23,7 @@ from hubclean._fingerprint import fingerprint
 _BLOCK_BYTES = 1 << 24
 #: Types whose text says all.
 _PLAIN = {type(None), bool, int, float, complex, str, bytes, pd.Timestamp}
+_PLAIN |= {datetime.date, datetime.datetime, datetime.timedelta, decimal.Decimal}
 #: Whole numbers up to there are exact in float64.
 _EXACT = 2**53
 

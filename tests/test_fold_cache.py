@@ -281,6 +281,22 @@ def test_damage_is_found_and_mended(memory, log, damage):
     assert len(entries(memory)) == 5
 
 
+@pytest.mark.parametrize("trouble", [PermissionError, OSError, MemoryError])
+def test_an_entry_that_cannot_be_read_now_stays(tmp_path, monkeypatch, trouble):
+    """Too many open files, say; it was taken for damaged, and removed."""
+    cache = FoldCache(tmp_path)
+    cache.store("key", np.full((3, 2), 0.5), {})
+
+    def read(*args):
+        raise trouble("not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fold_cache, "_read", read)
+        with pytest.warns(LabelQualityWarning, match="cannot be read .not now. and is"):
+            assert cache.load("key", (3, 2)) is None
+    assert (cache.load("key", (3, 2)) == 0.5).all()
+
+
 def test_an_entry_that_another_process_has_just_made_is_sound(tmp_path, monkeypatch):
     cache, probs, read = FoldCache(tmp_path), np.full((2, 2), 0.5), fold_cache._read
 
@@ -501,6 +517,14 @@ def test_images_of_many_sizes_are_told_apart():
     other[1][20, 20] = 1
     assert key(images) != key(other)
     assert (row_digests(images) == row_digests(other)).tolist() == [1, 0, 1, 1]
+
+
+def test_tables_of_pyarrow():
+    """They are rows without `memory`, and were an AttributeError with it."""
+    table = pytest.importorskip("pyarrow").Table.from_pandas
+    assert key(table(FRAME)) == key(table(FRAME))
+    others = (FRAME.rename(columns={"a": "c"}), FRAME.assign(a=0))
+    assert len({key(table(frame)) for frame in (FRAME, *others)}) == 3
 
 
 LONG = np.arange(3000)
