@@ -1,5 +1,6 @@
 import collections
 import functools
+import importlib
 import os
 import pickle
 import subprocess
@@ -235,6 +236,24 @@ def test_an_edited_global_counts(monkeypatch):
     before = fingerprint(reads_a_global)
     monkeypatch.setitem(globals(), "WIDTH", 4)
     assert fingerprint(reads_a_global) != before
+
+
+def test_what_is_in_a_module_counts(tmp_path, monkeypatch):
+    """Set since, or edited in the file and not imported again."""
+    file = tmp_path / "own_helpers.py"
+    file.write_text("SCALE = 1\ndef f(x): return x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("own_helpers")
+    function = made("def g(x): return m.f(x) * m.SCALE", "g", m=module)
+    one = fingerprint(function)
+    assert fingerprint(function) == one
+    monkeypatch.setattr(module, "SCALE", 2)
+    assert fingerprint(function) != one
+    monkeypatch.setattr(module, "SCALE", 1)
+    file.write_text("SCALE = 1\ndef f(x): return -x\n")
+    old_code = fingerprint(function)
+    monkeypatch.setattr(module, "f", made("def f(x): return -x", "f"))
+    assert len({one, old_code, fingerprint(function)}) == 3
 
 
 def test_cycles_end():

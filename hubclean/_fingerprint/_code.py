@@ -13,6 +13,8 @@ from pathlib import Path
 
 #: Members that come and go, or say nothing about what a class does.
 _PASSING = {"_abc_impl", "__doc__", "__module__", "__dict__", "__weakref__"}
+#: Dots in a name; modules may hold each other.
+_DEEPEST = 5
 _CODE = (
     types.FunctionType,
     classmethod,
@@ -101,11 +103,32 @@ def global_names(code):
 
 
 def globals_read(function):
-    """Values of the globals that a function reads; builtins are left out."""
-    known = function.__globals__
-    return {
-        name: known[name] for name in global_names(function.__code__) if name in known
-    }
+    """Values of the globals that a function reads; builtins are left out.
+
+    Of a module of the user's also what the function names of it: it may have been set
+    since, or the file edited after it was imported.
+    """
+    known, code = function.__globals__, function.__code__
+    read = {name: known[name] for name in global_names(code) if name in known}
+    modules = list(read.items())
+    while modules:
+        name, module = modules.pop()
+        if not isinstance(module, types.ModuleType) or is_installed(module.__name__):
+            continue
+        for part in sorted(all_names(code) & vars(module).keys()):
+            if f"{name}.{part}".count(".") <= _DEEPEST:
+                read[f"{name}.{part}"] = vars(module)[part]
+                modules.append((f"{name}.{part}", vars(module)[part]))
+    return read
+
+
+def all_names(code):
+    """Names of globals and attributes in a code object and those inside it."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= all_names(constant)
+    return names
 
 
 def closure_of(function):
