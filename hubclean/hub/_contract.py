@@ -79,6 +79,9 @@ class Store(Protocol):
     #: Where it is, for messages; never holds a secret.
     where: str
     version: Version
+    #: Tells states apart that have one version: where commits are only numbered,
+    #: copies that went on apart, and branches of one name made one after the other.
+    mark: str
     n_rows: int
     #: Version that this branch starts at; None for the main branch.
     base: Version | None

@@ -116,6 +116,7 @@ class DeepLake3Store:
     """Handle on one branch of a Hub 2 / Deep Lake 3 dataset; see `_contract.Store`."""
 
     title = "Deep Lake 3 dataset"
+    mark = ""
 
     def __init__(self, dataset, address, branch):
         self._dataset = dataset

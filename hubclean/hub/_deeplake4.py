@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import json
 import os
+import pathlib
 import re
 import time
 import warnings
@@ -69,6 +71,14 @@ class DeepLake4Store:
     @property
     def n_rows(self):
         return len(self._dataset)
+
+    @functools.cached_property
+    def mark(self):
+        branch = self._dataset.current_branch.id
+        times = [(v.id, str(v.client_timestamp)) for v in self._dataset.history]
+        entry = self._address.log_entry(branch, self.version.commit)
+        text = repr((branch, times, entry)).encode()
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
 
     @functools.cached_property
     def columns(self):
@@ -281,6 +291,14 @@ class Address:
         """Return the local folder; None for a bucket, or memory."""
         path = self.url.removeprefix("file://")
         return None if "://" in path else path
+
+    def log_entry(self, branch_id, commit):
+        """What the log of a local dataset says of a commit; it names its files.
+
+        In a bucket, Deep Lake waits for minutes where it is asked to list a log.
+        """
+        log = pathlib.Path(self.folder() or os.devnull, "_deeplake_log", branch_id)
+        return [path.read_bytes() for path in sorted(log.glob(f"{commit}*"))]
 
     def options(self):
         """Keyword arguments of Deep Lake's functions that open."""

@@ -199,6 +199,7 @@ class InMemoryStore:
 
     title = "in-memory dataset"
     where = "in-memory dataset"
+    mark = ""
 
     def __init__(self, repository, branch, commit=None):
         self._repository = repository

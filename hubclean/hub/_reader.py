@@ -47,7 +47,8 @@ class TensorReader:
         self.n_rows = store.n_rows
         self.row_shape = () if as_labels else self.info.row_shape
         self.dtype = self.info.dtype
-        self.identity = ("hubclean.hub", store.title, str(store.version), name)
+        state = (store.title, str(store.version), store.mark)
+        self.identity = ("hubclean.hub", *state, name)
         self.decoded_rows = 0
         self._kept = None
         if cache is not None and self.info.encoded:
@@ -137,7 +138,8 @@ class TensorReader:
 
 def _shared_reader(store, name, as_labels, n_threads, cache):
     """One reader of a tensor for all the columns that a process unpickles."""
-    key = (store.title, str(store.version), name, as_labels, n_threads, repr(cache))
+    state = (store.title, store.where, str(store.version), store.mark)
+    key = (*state, name, as_labels, n_threads, repr(cache))
     reader = _readers.get(key)
     if reader is None:
         reader = TensorReader(

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -269,3 +270,38 @@ def test_a_missing_dataset_is_named(tmp_path):
 def test_something_else_is_refused():
     with pytest.raises(DatasetError, match="expected a path.*got list"):
         hub.open([1, 2])
+
+
+def change_label(path, label, branch=None):
+    """Another label in the first row, in one commit."""
+    import deeplake
+
+    opened = deeplake.open(path)
+    held = opened.branches[branch] if branch else None
+    dataset = held.open() if held else opened
+    dataset["labels"][0] = label
+    dataset.commit("mend a label")
+
+
+def test_copies_that_went_on_apart_are_told_apart(deeplake_dataset, tmp_path):
+    copy = str(tmp_path / "copy")
+    shutil.copytree(deeplake_dataset, copy)
+    assert hub.open(copy).y.identity == hub.open(deeplake_dataset).y.identity
+    change_label(deeplake_dataset, 2)
+    change_label(copy, 3)  # Deep Lake numbers commits: this one has the same id
+    columns = [hub.open(path).y for path in (deeplake_dataset, copy)]
+    assert columns[0].identity != columns[1].identity
+    again = pickle.loads(pickle.dumps(columns))
+    assert [int(column[0]) for column in again] == [2, 3]
+
+
+def test_a_branch_made_a_second_time_is_another_one(deeplake_dataset):
+    import deeplake
+
+    opened, identities = deeplake.open(deeplake_dataset), []
+    for label in (2, 3):
+        opened.branch("work")
+        change_label(deeplake_dataset, label, "work")
+        identities.append(hub.open(deeplake_dataset, branch="work").y.identity)
+        opened.branches["work"].delete()
+    assert identities[0] != identities[1]
