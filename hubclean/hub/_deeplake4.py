@@ -220,7 +220,8 @@ class DeepLake4Store:
         with _explained(self._address):
             # Without a default, nobody could append rows to the dataset any more.
             dataset.add_column(name, kind, default_value=tensor.default)
-            dataset[name][:] = tensor.values
+            if len(tensor.values):  # of none, Deep Lake crashes the process
+                dataset[name][:] = tensor.values
             if tensor.class_names is not None:
                 dataset[name].metadata["class_names"] = list(tensor.class_names)
         self.__dict__.pop("columns", None)

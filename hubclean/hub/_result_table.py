@@ -24,6 +24,7 @@ COLUMNS = tuple(name.partition("/")[2] for name in TENSORS)
 KEY = "hubclean"
 #: Code in rows that were added after the table was written.
 _NOT_JUDGED = -1
+_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ def one_row_for_each(source, table):
     fits = isinstance(table, pd.DataFrame) and set(table.columns) == set(COLUMNS)
     if not source.bad_rows or not fits or len(table) != len(source):
         return table
+    check_order(table, "hub.create_tensors")
     kept = source.X.row_ids
     predicted = source.given_labels().copy()
     judged = table[COLUMNS[2]].to_numpy()
@@ -119,6 +121,20 @@ def to_tensors(store, table, labels):
         _coded(store, np.asarray(predicted), labels),
     )
     return dict(zip(TENSORS, tensors, strict=True))
+
+
+def check_order(table, who):
+    """Raise `DatasetError` for a table that was sorted: rows are known by position."""
+    index = table.index
+    if index.dtype.kind not in "iu" or index.is_monotonic_increasing:
+        return
+    if np.array_equal(np.sort(index.to_numpy()), np.arange(len(index))):
+        raise DatasetError(
+            f"{who}: `label_issues` must be in the order of the dataset; got a table "
+            f"whose index begins {', '.join(map(str, index[:_SHOWN]))}, as if it was "
+            "sorted. Pass label_issues.sort_index(); or reset_index(drop=True), if its "
+            "rows are in the order of the dataset."
+        )
 
 
 def from_tensors(store):
@@ -194,6 +210,7 @@ def _check_table(table):
             raise DatasetError(
                 f"hub.create_tensors: `{name}` must be {what}; got {table[name].dtype}."
             )
+    check_order(table, "hub.create_tensors")
 
 
 def _coded(store, predicted, labels):
@@ -211,6 +228,15 @@ def _coded(store, predicted, labels):
     low, high = (codes.min(), codes.max()) if len(codes) else (0, 0)
     default = min(_NOT_JUDGED, int(low) - 1)
     dtype = np.promote_types(np.min_scalar_type(default), np.min_scalar_type(high))
+    if (
+        dtype.kind == "f"
+    ):  # of what 64 bits without a sign and a negative have in common
+        dtype = np.dtype(np.int64)
+        if high > np.iinfo(dtype).max:
+            raise LabelsError(
+                f"hub.create_tensors: `predicted_labels` must fit into int64; got {high}. "
+                "Number the classes from 0."
+            )
     return NewTensor(codes.astype(dtype), default, "class_label", names)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hubclean.exceptions import DatasetChangedError, DatasetError
-from hubclean.hub._result_table import TENSORS, flag_for_each
+from hubclean.hub._result_table import TENSORS, check_order, flag_for_each
 from hubclean.hub._source import HubSource
 from hubclean.hub._versions import check_unchanged, newest_store
 
@@ -32,7 +32,8 @@ def clean_view(dataset, label_issues=None, *, branch=None, creds=None):
     Raises
     ------
     DatasetError
-        If there is no table and the dataset has no label tensors.
+        If there is no table and the dataset has no label tensors, or the table is
+        sorted or holds no flags.
     DatasetChangedError
         If the table is not of this dataset.
     """
@@ -67,4 +68,20 @@ def _flags(label_issues):
                 f"got {', '.join(map(str, label_issues.columns))}."
             )
         label_issues = label_issues["is_label_issue"]
-    return np.asarray(label_issues, dtype=bool)
+    if hasattr(label_issues, "index") and hasattr(label_issues, "iloc"):
+        check_order(label_issues, "hub.clean_view")
+    flags = np.asarray(label_issues)
+    if flags.ndim != 1 or (len(flags) and not _are_boolean(flags)):
+        raise DatasetError(
+            "hub.clean_view: `label_issues` must be one boolean for each row, True for "
+            f"a wrong label; got {flags.dtype} of shape {flags.shape}. Pass the table, "
+            "or its column is_label_issue."
+        )
+    return flags.astype(bool)
+
+
+def _are_boolean(flags):
+    """Whether all are True or False, or 1 or 0."""
+    if flags.dtype == object:
+        return all(isinstance(flag, (bool, np.bool_)) for flag in flags)
+    return flags.dtype.kind in "biuf" and np.isin(flags, (0, 1)).all()

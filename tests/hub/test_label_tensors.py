@@ -87,6 +87,9 @@ def test_rows_that_the_source_left_out_may_be_missing(make, table, as_names):
         table["predicted_labels"] = names[table["predicted_labels"]]
     few = table.drop(index=[2, 9]).reset_index(drop=True)
     few.attrs["hubclean"] = {"parameters": {"folds": 3}}
+    for call in (hub.create_tensors, hub.clean_view):
+        with pytest.raises(DatasetError, match="must be in the order of the dataset"):
+            call(source, few.iloc[::-1])
     with pytest.raises(DatasetChangedError, match="pass its source, which knows them"):
         hub.create_tensors(dataset, few)
     assert len(hub.clean_view(source, few)) == 12 - 3
@@ -99,6 +102,14 @@ def test_rows_that_the_source_left_out_may_be_missing(make, table, as_names):
     assert len(hub.clean_view(dataset)) == 12 - 3
     with pytest.raises(DatasetError, match="holds this very table already"):
         hub.create_tensors(source, few)
+
+
+def test_labels_that_no_integer_type_holds_beside_others_are_refused(make):
+    labels = np.array([2**63 + 1, 0], dtype=np.uint64)
+    dataset = make({"images": np.zeros((2, 2)), "labels": labels})
+    table = result_table(2, flagged=[0]).assign(predicted_labels=labels)
+    with pytest.raises(LabelsError, match=f"must fit into int64; got {labels[0]}"):
+        hub.create_tensors(dataset, table)
 
 
 def test_text_labels_are_their_own_class_names(make):
@@ -114,7 +125,13 @@ def test_text_labels_are_their_own_class_names(make):
 
 @pytest.mark.parametrize(
     "labels",
-    [[-1, 1, -1], [False, True, True], [10**12, -5, 3], [0.0, 1.0, 2.0]],
+    [
+        [-1, 1, -1],
+        [False, True, True],
+        [10**12, -5, 3],
+        [2**53, 1, 2**53 + 1],
+        [0.0, 1.0, 2.0],
+    ],
     ids=str,
 )
 def test_labels_without_names_may_be_any_numbers(make, labels):
@@ -269,6 +286,11 @@ BAD_TABLES = {
         LabelsError,
         "must be class names of 'labels' .*got 'zebra'",
     ),
+    "sorted": (
+        lambda t: t.sort_values("label_quality", ascending=False),
+        DatasetError,
+        "order of the dataset; got a table whose index begins 11, 10, 9.*sort_index",
+    ),
     "no table": (lambda t: [1, 2], DatasetError, "must be a DataFrame"),
 }
 
@@ -293,6 +315,17 @@ def test_rows_added_later_count_as_not_judged(dataset, table):
     assert not again["is_label_issue"][12]
     assert again["predicted_labels"].tolist()[-2:] == [3, 1]
     assert len(hub.clean_view(dataset)) == 10
+
+
+@pytest.mark.parametrize("branch", [None, "b"])
+def test_a_dataset_whose_rows_are_all_gone(dataset, branch):
+    writer = hub.open(dataset)._store.writer()
+    writer.delete_rows(range(12))
+    writer.commit("begin anew")
+    hub.create_tensors(dataset, result_table(0, flagged=()), branch=branch)
+    again, provenance = hub.read_label_issues(dataset, branch)
+    assert len(again) == provenance["n_rows"] == 0
+    assert len(hub.clean_view(dataset, branch=branch)) == 0
 
 
 def test_reading_says_when_there_is_nothing(dataset):

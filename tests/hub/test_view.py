@@ -63,6 +63,37 @@ def test_a_table_of_another_length_or_version_is_refused(dataset, table):
         hub.clean_view(dataset, table)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda t: t["label_quality"],
+        lambda t: t["is_label_issue"].astype(str),
+        lambda t: t["is_label_issue"].astype(str).to_numpy(),
+        lambda t: t["is_label_issue"].astype("boolean").where(t.index != 3),
+        lambda t: t["is_label_issue"].where(t.index != 3),
+        lambda t: t["is_label_issue"].to_numpy()[:, np.newaxis],
+        lambda t: np.arange(12),
+    ],
+)
+def test_what_is_no_mask_is_refused(dataset, table, spoil):
+    with pytest.raises(DatasetError, match="must be one boolean for each row"):
+        hub.clean_view(dataset, spoil(table))
+
+
+def test_flags_of_other_types_are_taken(dataset, table):
+    flags = table["is_label_issue"]
+    for same in (flags.tolist(), flags.astype(int), flags.astype("boolean")):
+        check(hub.clean_view(dataset, same))
+
+
+def test_a_sorted_table_is_refused(dataset, table):
+    table = table.sort_values("is_label_issue")
+    for given in (table, table["is_label_issue"]):
+        with pytest.raises(DatasetError, match="must be in the order of the dataset"):
+            hub.clean_view(dataset, given)
+    check(hub.clean_view(dataset, table.sort_index()))
+
+
 def test_thousands_of_rows_can_be_left_out(make):
     n = 20_000
     flags = np.random.default_rng(0).random(n) < 0.1
