@@ -278,11 +278,13 @@ def _write(store, tensors, provenance, message):
     except BaseException:
         store.rollback()
         raise
-    if store.n_rows != n_rows:
-        store.undo_last_commit(f"{TENSORS_MESSAGE}: taken back, rows changed meanwhile")
+    try:
+        check_unchanged(store, provenance["dataset_version"])
+    except DatasetChangedError as exc:
+        store.undo_last_commit(f"{TENSORS_MESSAGE}: taken back, changed meanwhile")
         raise DatasetChangedError(
             f"{store.where} was changed by somebody else while the tensors were "
-            f"written: it had {n_rows} rows, and has {store.n_rows}. They were taken "
-            "back; judge the dataset again."
-        )
+            f"written: it had {n_rows} rows, and has {store.n_rows}, and labels may "
+            "differ. They were taken back; judge the dataset again."
+        ) from exc
     return commit_id

@@ -228,14 +228,12 @@ def _coded(store, predicted, labels):
     low, high = (codes.min(), codes.max()) if len(codes) else (0, 0)
     default = min(_NOT_JUDGED, int(low) - 1)
     dtype = np.promote_types(np.min_scalar_type(default), np.min_scalar_type(high))
-    if (
-        dtype.kind == "f"
-    ):  # of what 64 bits without a sign and a negative have in common
+    if dtype.kind == "f":  # numpy's for uint64 beside a negative number
         dtype = np.dtype(np.int64)
         if high > np.iinfo(dtype).max:
             raise LabelsError(
-                f"hub.create_tensors: `predicted_labels` must fit into int64; got {high}. "
-                "Number the classes from 0."
+                "hub.create_tensors: `predicted_labels` must fit into int64; got "
+                f"{high}. Number the classes from 0."
             )
     return NewTensor(codes.astype(dtype), default, "class_label", names)
 

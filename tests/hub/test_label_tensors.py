@@ -385,14 +385,31 @@ def test_a_branch_that_was_changed_since_is_not_paired_with_what_was_judged(
         open_judged(dataset, "review")
 
 
-def test_two_writers_at_once(deeplake_dataset, table):
-    """Rows that came between reading and committing take the tensors back."""
-    dataset = deeplake_dataset
-    store = hub.open(dataset)._store.writer()
+def replace_a_row(dataset):
+    dataset.delete(0)
+    dataset.append(NEW_ROW)
+
+
+def relabel_a_row(dataset):
+    dataset["labels"][5] = 0
+
+
+@pytest.mark.parametrize(
+    "change", [lambda d: d.append(NEW_ROW), replace_a_row, relabel_a_row]
+)
+def test_two_writers_at_once(deeplake_dataset, table, change):
+    """What was changed between reading and committing takes the tensors back."""
+    import deeplake
+
+    store = hub.open(deeplake_dataset)._store.writer()
     tensors = to_tensors(store, table, "labels")
-    append_rows(dataset, NEW_ROW)
+    other = deeplake.open(deeplake_dataset)
+    change(other)
+    other.commit("somebody else")
+    after = np.asarray(hub.open(deeplake_dataset).y).tolist()
+    provenance = {"dataset_version": str(store.version)}
     with pytest.raises(DatasetChangedError, match="They were taken back"):
-        _write(store, tensors, {}, "hubclean create_tensors")
-    _, _, content = everything(dataset)
+        _write(store, tensors, provenance, "hubclean create_tensors")
+    _, _, content = everything(deeplake_dataset)
     assert list(content) == ["images", "labels"]
-    assert len(content["labels"]) == 13
+    assert content["labels"] == after
