@@ -29,6 +29,7 @@ _UNCOMMITTED = "9999999999"
 _KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
 _LOCK_SECONDS = 40
+_NEVER_GIVEN = "not a bytes array"
 _MAYBE_OLD = ". (One of Hub 2 or Deep Lake 3 needs hub.convert(path, new_path).)"
 _OLD_FORMAT = (
     "is in the format of Hub 2 and Deep Lake 3, which Deep Lake 4 does not open. Copy "
@@ -101,10 +102,11 @@ class DeepLake4Store:
         return self._dataset
 
     def read(self, name, rows):
-        column = self._own()[name]
         rows = np.asarray(rows)
         everything = len(rows) == self.n_rows and (rows == np.arange(len(rows))).all()
-        values = column[:] if everything else column[rows.tolist()]
+        with _explained(self._address):
+            column = self._own()[name]
+            values = column[:] if everything else column[rows.tolist()]
         kind = self.columns[name].kind
         if kind == "text":  # an empty text comes back as None
             return ["" if value is None else value for value in values]
@@ -113,8 +115,17 @@ class DeepLake4Store:
         return values
 
     def read_bytes(self, name, rows):
-        rows = np.asarray(rows).tolist()  # of none, Deep Lake reads no bytes
-        return self._own()[name].get_bytes(rows) if rows else []
+        rows = np.asarray(rows).tolist()
+        if not rows:  # of none, Deep Lake reads no bytes
+            return []
+        column = self._own()[name]
+        with _explained(self._address):
+            try:
+                return column.get_bytes(rows)
+            except RuntimeError as exc:
+                if _NEVER_GIVEN not in str(exc):
+                    raise
+            return [_bytes_or_none(column, row) for row in rows]
 
     def decode_row(self, name, row):
         value = self._own()[name][int(row)]
@@ -480,6 +491,16 @@ def _new_type(kind, dtype):
     if kind == "text":
         return types.Text()
     return types.Bool() if dtype.kind == "b" else dtype.name
+
+
+def _bytes_or_none(column, row):
+    """Bytes of one image; none where the row was never given one."""
+    try:
+        return column.get_bytes([row])[0]
+    except RuntimeError:
+        if column[row] is not None:
+            raise
+        return b""
 
 
 def _plain_value(value):

@@ -305,3 +305,33 @@ def test_a_branch_made_a_second_time_is_another_one(deeplake_dataset):
         identities.append(hub.open(deeplake_dataset, branch="work").y.identity)
         opened.branches["work"].delete()
     assert identities[0] != identities[1]
+
+
+def test_rows_that_were_never_given_an_image_are_bad_rows(tmp_path):
+    deeplake = pytest.importorskip("deeplake")
+    path = str(tmp_path / "grown")
+    dataset = deeplake.create(path)
+    dataset.add_column("labels", "int64")
+    dataset.append({"labels": np.arange(4)})
+    dataset.add_column("images", deeplake.types.Image(sample_compression="png"))
+    dataset["images"][2] = random_images(1)[0]
+    dataset.commit("the first image")
+    with pytest.raises(BadRowsError) as caught:
+        hub.open(path).X.read()
+    assert caught.value.rows == [0, 1, 3]
+    source = hub.open(path, on_bad_rows="skip")
+    assert source.bad_rows == [0, 1, 3]
+    np.testing.assert_array_equal(np.asarray(source.X), random_images(1))
+
+
+def test_what_deep_lake_cannot_read_is_told(tmp_path):
+    deeplake = pytest.importorskip("deeplake")
+    path = str(tmp_path / "links")
+    dataset = deeplake.create(path)
+    dataset.add_column("images", deeplake.types.Link(deeplake.types.Image()))
+    dataset.add_column("labels", "int64")
+    link = f"file://{tmp_path}/none.png"
+    dataset.append({"images": [link], "labels": [0]})
+    dataset.commit("a link to nothing")
+    with pytest.raises(DatasetError, match="Deep Lake dataset .*links.*none.png"):
+        hub.open(path).X.read()
