@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import time
 import warnings
 
@@ -15,7 +14,13 @@ import numpy as np
 
 from hubclean._compat import require
 from hubclean.exceptions import DatasetChangedError, DatasetError, HubcleanError
-from hubclean.hub._contract import ColumnInfo, Commit, Version
+from hubclean.hub._contract import Commit, Version
+from hubclean.hub._deeplake4_types import (
+    column_info,
+    new_type,
+    plain,
+    plain_value,
+)
 from hubclean.hub._disk import (
     counters_kept,
     has_surely_room,
@@ -24,9 +29,7 @@ from hubclean.hub._disk import (
 )
 from hubclean.hub._query import query_of_rows
 
-_OPEN_DIMENSION = 2**64 - 1
 _UNCOMMITTED = "9999999999"
-_KINDS = {"Image": "image", "Text": "text", "ClassLabel": "class_label"}
 _NO_COMMIT = "0000000000v"
 _LOCK_SECONDS = 40
 _NEVER_GIVEN = "not a bytes array"
@@ -84,7 +87,7 @@ class DeepLake4Store:
     @functools.cached_property
     def columns(self):
         return {
-            column.name: _column_info(self._dataset, column)
+            column.name: column_info(self._dataset, column)
             for column in self._dataset.schema.columns
         }
 
@@ -111,7 +114,7 @@ class DeepLake4Store:
         if kind == "text":  # an empty text comes back as None
             return ["" if value is None else value for value in values]
         if kind == "object":
-            return [_plain_value(value) for value in values]
+            return [plain_value(value) for value in values]
         return values
 
     def read_bytes(self, name, rows):
@@ -132,7 +135,7 @@ class DeepLake4Store:
         return None if value is None else np.asarray(value)  # None: it is damaged
 
     def metadata(self, name):
-        return _plain(self._dataset[name].metadata)
+        return plain(self._dataset[name].metadata)
 
     def lineage(self):
         commits, branch, until = [], self._dataset.current_branch, None
@@ -227,7 +230,7 @@ class DeepLake4Store:
 
     def add_column(self, name, tensor):
         dataset = self._dataset
-        kind = _new_type(tensor.kind, tensor.values.dtype)
+        kind = new_type(tensor.kind, tensor.values.dtype)
         with _explained(self._address):
             # Without a default, nobody could append rows to the dataset any more.
             dataset.add_column(name, kind, default_value=tensor.default)
@@ -453,46 +456,6 @@ def _commit(entry):
     return Commit(entry.id, entry.message or "", empty)
 
 
-def _column_info(dataset, column):
-    """Translate a column of Deep Lake's schema."""
-    dtype = column.dtype
-    kind = _KINDS.get(dtype.kind.name, "array")
-    element = _element_type(str(dtype.data_type))
-    if kind == "array" and element == np.dtype(object):
-        kind = "object"
-    names = None
-    if kind == "class_label":
-        names = _plain(dataset[column.name].metadata).get("class_names")
-    shape = tuple(None if n == _OPEN_DIMENSION else n for n in dtype.shape or ())
-    return ColumnInfo(
-        name=column.name,
-        kind=kind,
-        dtype=element,
-        row_shape=() if kind in ("text", "object") else shape,
-        class_names=None if not names else tuple(names),
-        encoded=kind == "image" and not dtype.is_link,
-    )
-
-
-def _element_type(text):
-    """Read the numpy type in Deep Lake's text form of a type."""
-    found = re.search(r"dtype=(\w+)", text)
-    try:
-        return np.dtype(found.group(1) if found else text)
-    except TypeError:  # text, dict, bytes
-        return np.dtype(object)
-
-
-def _new_type(kind, dtype):
-    """Type of a new column."""
-    types = _deeplake().types
-    if kind == "class_label":
-        return types.ClassLabel(dtype.name)
-    if kind == "text":
-        return types.Text()
-    return types.Bool() if dtype.kind == "b" else dtype.name
-
-
 def _bytes_or_none(column, row):
     """Bytes of one image; none where the row was never given one."""
     try:
@@ -501,18 +464,3 @@ def _bytes_or_none(column, row):
         if column[row] is not None:
             raise
         return b""
-
-
-def _plain_value(value):
-    """Dict of plain Python values, where Deep Lake gives one of its own."""
-    if not hasattr(value, "to_dict"):
-        return value
-    return {
-        key: item.tolist() if isinstance(item, np.ndarray) else item
-        for key, item in value.to_dict().items()
-    }
-
-
-def _plain(metadata):
-    """Metadata as a dict of plain Python values."""
-    return {key: metadata[key] for key in metadata.keys()}  # noqa: SIM118
