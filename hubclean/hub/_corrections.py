@@ -11,7 +11,7 @@ from hubclean._decisions import (
     read_decisions,
 )
 from hubclean._labels_version import PREFIX, check_labels_version, labels_version
-from hubclean.exceptions import DatasetError
+from hubclean.exceptions import DatasetChangedError, DatasetError
 from hubclean.hub._open import writing_store
 from hubclean.hub._reader import TensorReader, check_has_columns
 from hubclean.hub._result_table import KEY, TENSORS, as_text, record_in
@@ -32,7 +32,7 @@ def apply_decisions(dataset, decisions, branch, *, labels=None):
     record what was done.
 
     The same decisions a second time change nothing, and a call that was killed is
-    finished by calling again.
+    finished by calling again; where the dataset was changed since, both are refused.
 
     Parameters
     ----------
@@ -139,7 +139,12 @@ def _already_done(store, branch, name, record):
     there = store.open_branch(branch)
     if name not in there.columns:
         return None
-    if record_in(there, name, RECORD).get("digest") != record["digest"]:
+    earlier = record_in(there, name, RECORD)
+    if earlier.get("digest") != record["digest"]:
+        return None
+    try:
+        check_unchanged(store, earlier.get("parent_version") or store.version)
+    except DatasetChangedError:  # the branch lacks what was changed since
         return None
     commits = [commit for where, commit in there.lineage() if where == branch]
     for commit in reversed(commits):

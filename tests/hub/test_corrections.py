@@ -15,6 +15,7 @@ from hubclean.exceptions import (
 from tests.hub.conftest import (
     CLASS_NAMES,
     append_rows,
+    encode,
     everything,
     on_s3_too,
     random_images,
@@ -68,6 +69,13 @@ def test_a_second_call_changes_nothing(dataset, decisions):
     shuffled["new_label"] = shuffled["new_label"].replace({"1": CLASS_NAMES[1]})
     assert hub.apply_decisions(dataset, shuffled, "reviewed") == commit_id
     assert everything(dataset, "reviewed") == before
+
+
+def test_a_second_call_after_the_dataset_grew_is_refused(dataset, decisions):
+    hub.apply_decisions(dataset, decisions, branch="reviewed")
+    append_rows(dataset, {"images": [encode(random_images(1)[0])], "labels": [1]})
+    with pytest.raises(DatasetError, match="or starts elsewhere. Choose another"):
+        hub.apply_decisions(dataset, decisions, branch="reviewed")
 
 
 @on_s3_too
