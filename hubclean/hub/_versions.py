@@ -31,12 +31,17 @@ def check_unchanged(store, judged):
         place = (judged.branch, judged.commit)
         if place in places:
             later = lineage[places.index(place) + 1 :]
-            if all(_is_harmless(commit) for _, commit in later):
+            if all_harmless(later):
                 return
     raise DatasetChangedError(
         f"{store.where} was changed since it was judged: expected version {said}, "
         f"got {store.version}. Judge it again, and write the new table."
     )
+
+
+def all_harmless(lineage):
+    """Whether these commits change neither data nor labels."""
+    return all(_is_harmless(commit) for _, commit in lineage)
 
 
 def _is_harmless(commit):
