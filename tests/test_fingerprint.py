@@ -9,6 +9,7 @@ import threading
 import types
 from pathlib import Path
 
+import imblearn  # noqa: F401  - clones lose what was asked for before it is imported
 import numpy as np
 import pandas as pd
 import pytest
@@ -225,6 +226,12 @@ def test_the_same_again(pair):
     assert fingerprint(pair[0]) == fingerprint(pair[0])
     if isinstance(pair[0], BaseEstimator):
         assert fingerprint(pair[0]) == fingerprint(clone(pair[0]))
+
+
+def test_methods_for_which_nothing_is_asked_say_nothing():
+    one, more = asking("a"), asking("a")
+    more._metadata_request.another = types.SimpleNamespace(requests={})
+    assert fingerprint(one) == fingerprint(more)
 
 
 def test_values_of_several_arguments_stay_apart():

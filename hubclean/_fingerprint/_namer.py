@@ -279,6 +279,8 @@ def _cloned_too(estimator):
     known = getattr(estimator, "__dict__", {})
     asked = vars(known.get("_metadata_request", types.SimpleNamespace()))
     asked = {name: getattr(one, "requests", None) for name, one in asked.items()}
+    # imbalanced-learn adds a method to all of them, for which nothing is asked.
+    asked = {name: requests for name, requests in asked.items() if requests}
     return [known.get("_sklearn_output_config"), asked]
 
 
