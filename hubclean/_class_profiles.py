@@ -6,12 +6,12 @@ such a row is ordinary for it; seen by itself, it is in doubt. Arrays in, arrays
 imports only `hubclean._noise_model` and `hubclean._temperature`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
 
-from hubclean._noise_model import LOWEST_LOGIT, logits_of
+from hubclean._noise_model import LEAST_PROBABILITY, LOWEST_LOGIT, logits_of
 from hubclean._temperature import fitted_scale
 
 #: A profile and a common covariance need so many rows for each class.
@@ -45,12 +45,15 @@ class ClassProfiles:
         Added to the discriminants.
     scale : float
         The discriminants are multiplied by it.
+    floor : float
+        No probability is taken for less.
     """
 
     own_scale: float = 1.0
     directions: np.ndarray | None = None
     offsets: np.ndarray | None = None
     scale: float = 1.0
+    floor: float = LEAST_PROBABILITY
 
     def logits(self, pred_probs):
         """Logits of the classes, 0 for the largest of a row.
@@ -65,7 +68,7 @@ class ClassProfiles:
         logits : ndarray of float, shape (n_samples, n_classes)
             At most 0, at least -60.
         """
-        own = self.own_scale * logits_of(pred_probs)
+        own = self.own_scale * logits_of(pred_probs, self.floor)
         if self.directions is not None:
             seen = _centred(_features(own) @ self.directions + self.offsets)
             own *= 1 - _WEIGHT
@@ -102,14 +105,59 @@ def fit_class_profiles(labels, pred_probs):
     .. [2] Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks",
        ICML 2017, section 4.2.
     """
-    logs = logits_of(pred_probs)
+    floor = probability_of_zeros(labels, pred_probs)
+    logs = logits_of(pred_probs, floor)
     n_rows, n_classes = logs.shape
     if n_rows < FEWEST_ROWS_PER_CLASS * n_classes or n_classes > MOST_CLASSES:
-        return ClassProfiles()
+        return ClassProfiles(floor=floor)
     own_scale = fitted_scale(logs, labels, prior=_SCALE_PRIOR)
     features = _features(own_scale * logs)
     likeliest = np.eye(n_classes)[logs.argmax(axis=1)]
-    return _scaled(own_scale, features, _discriminants(features, likeliest), labels)
+    unscaled = ClassProfiles(
+        own_scale, *_discriminants(features, likeliest), floor=floor
+    )
+    return _scaled(unscaled, features, labels)
+
+
+def probability_of_zeros(labels, pred_probs):
+    """Probability that stands for zeros, which no logarithm can be taken of.
+
+    Models that count votes or neighbours say 0 where they saw none. It is the rate at
+    which the given label is one of those all the same, half a label more than there
+    are [1]_, and no more than the least probability above 0.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n_samples,)
+        Given labels, coded 0 to n_classes - 1.
+    pred_probs : ndarray of float, shape (n_samples, n_classes)
+        Out-of-sample probabilities.
+
+    Returns
+    -------
+    floor : float
+        `LEAST_PROBABILITY` where nothing is below it.
+
+    References
+    ----------
+    .. [1] Krichevsky, Trofimov, "The performance of universal encoding", IEEE
+       Transactions on Information Theory 27 (1981), section 2.
+
+    Examples
+    --------
+    >>> votes = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [1.0, 0.0]])
+    >>> probability_of_zeros(np.array([0, 1, 0, 0]), votes)
+    0.1
+    >>> probability_of_zeros(np.array([0, 1, 0, 1]), np.eye(2)[[0, 1, 0, 0]])
+    0.3
+    """
+    zeros = np.asarray(pred_probs) <= LEAST_PROBABILITY
+    n_zeros = np.count_nonzero(zeros)
+    if not n_zeros:
+        return LEAST_PROBABILITY
+    given = np.count_nonzero(zeros[np.arange(len(labels)), labels])
+    least = np.min(pred_probs, where=~zeros, initial=1.0)
+    return float(min((given + 0.5) / (n_zeros + 1), least))
 
 
 def regroup_class_profiles(profiles, labels, pred_probs, *, start="likeliest"):
@@ -137,7 +185,7 @@ def regroup_class_profiles(profiles, labels, pred_probs, *, start="likeliest"):
     Returns
     -------
     regrouped : ClassProfiles
-        With the same `own_scale`.
+        With the same `own_scale` and `floor`.
     moved : float
         Share of the rows that resemble another class than their likeliest one most.
 
@@ -148,7 +196,7 @@ def regroup_class_profiles(profiles, labels, pred_probs, *, start="likeliest"):
     .. [2] Hastie, Tibshirani, "Discriminant analysis by Gaussian mixtures", Journal of
        the Royal Statistical Society B 58 (1996), section 2.
     """
-    logs = profiles.own_scale * logits_of(pred_probs)
+    logs = profiles.own_scale * logits_of(pred_probs, profiles.floor)
     features, likeliest = _features(logs), logs.argmax(axis=1)
     shares = np.eye(logs.shape[1])[labels if start == "labels" else likeliest]
     found = _discriminants(features, shares)
@@ -158,15 +206,14 @@ def regroup_class_profiles(profiles, labels, pred_probs, *, start="likeliest"):
             break
         found = _discriminants(features, shares)
     moved = float(np.mean(shares.argmax(axis=1) != likeliest))
-    return _scaled(profiles.own_scale, features, found, labels), moved
+    regrouped = replace(profiles, directions=found[0], offsets=found[1])
+    return _scaled(regrouped, features, labels), moved
 
 
-def _scaled(own_scale, features, found, labels):
-    """The profiles of discriminants, on the scale that explains the labels best."""
-    directions, offsets = found
-    seen = _centred(features @ directions + offsets)
-    scale = fitted_scale(seen, labels, prior=_SCALE_PRIOR)
-    return ClassProfiles(own_scale, directions, offsets, scale)
+def _scaled(profiles, features, labels):
+    """The same profiles on the scale that explains the labels best."""
+    seen = _centred(features @ profiles.directions + profiles.offsets)
+    return replace(profiles, scale=fitted_scale(seen, labels, prior=_SCALE_PRIOR))
 
 
 def _discriminants(features, shares):

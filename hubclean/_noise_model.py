@@ -25,7 +25,8 @@ _SLOPE_PRIOR = 2.0
 _WRONG_PRIOR = 1.0
 #: How fast wrong labels by resemblance grow rare with the margin of the true class.
 TEMPERATURE = 0.7
-_FLOOR = 1e-12
+#: Probabilities up to here are taken for zeros.
+LEAST_PROBABILITY = 1e-12
 _LEAST_SHARE = 1e-300
 #: Of any class, below the largest of its row.
 LOWEST_LOGIT = -60.0
@@ -230,9 +231,9 @@ def fit_noise_models(labels, logits, kinds, *, sharpness=SHARPNESS, n_jobs=1):
     return models
 
 
-def logits_of(pred_probs):
-    """Log of the probabilities, 0 for the largest of a row."""
-    logits = np.log(np.maximum(np.asarray(pred_probs, dtype=np.float64), _FLOOR))
+def logits_of(pred_probs, floor=LEAST_PROBABILITY):
+    """Log of the probabilities, 0 for the largest of a row, of none below the floor."""
+    logits = np.log(np.maximum(np.asarray(pred_probs, dtype=np.float64), floor))
     logits -= logits.max(axis=1, keepdims=True)
     return np.maximum(logits, LOWEST_LOGIT)
 

@@ -6,9 +6,11 @@ from cleanlab.benchmarking.noise_generation import generate_noise_matrix_from_tr
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
 import hubclean._noise_model
@@ -29,6 +31,7 @@ from hubclean.datasets import (
     pair_flip_noise,
     symmetric_noise,
 )
+from tests.issue_problems import cleanlab_mask
 
 SEEDS = [0, 1, 2]
 
@@ -230,6 +233,25 @@ def test_beats_the_default_of_cleanlab_on_digits(seed):
     ]
     assert f1(masks[0], wrong) > f1(masks[1], wrong)
     assert scores[0] > scores[1]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [RandomForestClassifier(30, random_state=0), KNeighborsClassifier(15)],
+    ids=["votes", "neighbours"],
+)
+@pytest.mark.parametrize("level", [0.2, 0.4])
+def test_models_that_say_zero_are_no_trouble(model, level):
+    X, y = load_digits(return_X_y=True)
+    labels, wrong = symmetric_noise(y, level, random_state=0)
+    probs = cross_val_predict(model, X, labels, cv=5, method="predict_proba")
+    assert np.mean(probs[np.arange(len(y)), labels] == 0) > 0.05
+    rule = learn_auto_rule(labels, probs)
+    quality = probs[np.arange(len(y)), labels]
+    assert f1(rule.mask, wrong) > f1(cleanlab_mask(labels, probs), wrong)
+    assert f1(rule.mask, wrong) > 0.97 * best_f1(1 - rule.error_probability, wrong)
+    found = average_precision_score(wrong, rule.error_probability)
+    assert found > average_precision_score(wrong, -quality)
 
 
 def test_quality_is_the_probability_of_a_right_label_and_the_mask_its_low_end():

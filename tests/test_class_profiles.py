@@ -139,6 +139,31 @@ def test_too_many_classes_or_too_few_rows_go_without_profiles(n_classes):
     np.testing.assert_array_equal(profiles.logits(probs), logits_of(probs))
 
 
+@pytest.mark.parametrize("n_rows", [40, 400], ids=["few rows", "profiles"])
+def test_a_zero_is_as_probable_as_it_proved(n_rows):
+    votes = np.random.default_rng(0).multinomial(10, [0.8, 0.2, 0], size=n_rows) / 10
+    votes[:, 2] = 0
+    labels = np.zeros(n_rows, dtype=int)
+    labels[: n_rows // 20] = 2
+    zeros = votes <= 0
+    expected = (n_rows // 20 + 0.5) / (zeros.sum() + 1)
+    profiles = fit_class_profiles(labels, votes)
+    assert profiles.floor == pytest.approx(expected)
+    raised = np.maximum(votes, profiles.floor)
+    np.testing.assert_array_equal(profiles.logits(votes), profiles.logits(raised))
+
+
+def test_a_zero_is_no_more_probable_than_what_is_above_it():
+    sparse = np.array([[0.97, 0.03, 0], [0.5, 0.5, 0]] * 200)
+    assert fit_class_profiles(np.full(400, 2), sparse).floor == 0.03
+
+
+def test_probabilities_without_zeros_are_taken_as_they_are():
+    true, probs = learned(400, 4, 0.2, 0)
+    probs[0] = 1 - 3e-11, 1e-11, 1e-11, 1e-11
+    assert fit_class_profiles(true, probs).floor == 1e-12
+
+
 def test_logits_of_a_block_are_those_of_all_rows():
     true, probs = learned(1000, 4, 0.2, 0)
     profiles = fit_class_profiles(true, probs)
