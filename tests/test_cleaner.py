@@ -603,6 +603,30 @@ def test_metadata_routing_reaches_the_score(small):
 # ------------------------------------------------------ rare classes, odd folds
 
 
+class Counting(GaussianNB):
+    """Refuses what XGBoost refuses."""
+
+    __module__ = "xgboost.sklearn"
+
+    def fit(self, X, y):
+        expected = np.arange(len(np.unique(y)))
+        if not np.array_equal(np.unique(y), expected):
+            raise ValueError(f"Invalid classes inferred. Expected: {expected}")
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("wrap", [lambda inside: inside, make_pipeline])
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+def test_folds_lack_a_class_of_a_classifier_that_counts_them(small, wrap):
+    X, given, _, _ = small
+    y = np.where(given == 1, 3, given)
+    y[7] = 1  # the only one: the fold that tests it trains without it
+    counted = HubLabelCleaner(wrap(Counting()), cv=3, random_state=0).fit(X, y)
+    plain = HubLabelCleaner(wrap(GaussianNB()), cv=3, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(counted.pred_probs_, plain.pred_probs_)
+    np.testing.assert_array_equal(counted.classes_, np.arange(4))
+
+
 def test_a_class_smaller_than_cv_shrinks_the_folds(small):
     X, given, _, _ = small
     y = given.astype(object)
