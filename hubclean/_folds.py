@@ -221,7 +221,8 @@ def fit_and_predict(model, X, y, X_test, average_epochs, params):
             return _fit_pipeline(model, X, y, X_test, average_epochs, params)
         several = False  # the pipeline hands metadata on
     if not several:
-        return np.asarray(model.fit(X, y, **params).predict_proba(X_test))
+        model.fit(X, y, **params)  # which may forget to return itself
+        return np.asarray(model.predict_proba(X_test))
     if _evaluates(model):
         if average_epochs != "auto":
             model.set_params(average_epochs=average_epochs)

@@ -278,6 +278,8 @@ def _refuse_collections(X):
             "its length is the number of its keys; put what belongs to a row into one "
             "array"
         )
+    if hasattr(X, "npartitions") and not hasattr(X, "chunks"):  # arrays have rows
+        raise TypeError("its rows lie in partitions; pass X.compute()")
     modules = (f"{base.__module__}.{base.__name__}" for base in type(X).__mro__)
     if "torch.utils.data.dataset.Dataset" in modules:
         raise TypeError(

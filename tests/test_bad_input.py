@@ -256,6 +256,28 @@ def test_what_is_no_probability(estimator, message):
         HubLabelCleaner(estimator, cv=4, random_state=0).fit(X, Y)
 
 
+class Silent(LogisticRegression):
+    """Returns nothing from fit."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+
+
+def test_a_fit_that_returns_nothing_is_none_of_our_business():
+    silent, plain = (
+        HubLabelCleaner(estimator, cv=4, threshold=0.0, random_state=0).fit(X, Y)
+        for estimator in (Silent(), LogisticRegression())
+    )
+    np.testing.assert_array_equal(silent.pred_probs_, plain.pred_probs_)
+
+
+def test_partitions_of_dask_are_no_rows():
+    frame = pytest.importorskip("dask.dataframe").from_pandas(pd.DataFrame(X))
+    for rows in (frame, frame[0]):
+        with pytest.raises(RowsError, match=r"lie in partitions; pass X.compute\(\)"):
+            HubLabelCleaner(NeverTrained()).fit(rows, Y)
+
+
 @pytest.mark.parametrize("rule", ["auto", "prune_by_noise_rate", "both"])
 @pytest.mark.parametrize("evidence", ["cv", "leave_one_out"])
 @pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
