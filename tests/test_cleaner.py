@@ -600,6 +600,20 @@ def test_metadata_routing_reaches_the_score(small):
     assert np.isfinite(unlike).all() and (scores != unlike).any()
 
 
+class Column(GaussianNB):
+    """Predicts a column, as CatBoost does for three classes and more."""
+
+    def predict(self, X):
+        return super().predict(X)[:, None]
+
+
+def test_labels_are_no_column(small):
+    X, given, _, _ = small
+    cleaner = HubLabelCleaner(Column(), random_state=0).fit(X, given)
+    plain = HubLabelCleaner(GaussianNB(), random_state=0).fit(X, given)
+    np.testing.assert_array_equal(cleaner.predict(X), plain.predict(X), strict=True)
+
+
 # ------------------------------------------------------ rare classes, odd folds
 
 
