@@ -118,6 +118,8 @@ def _as_array(y, by, name):
 
 
 def _check_missing(labels, by, name):
+    if labels.dtype.kind == "V":  # records, which `_check_discrete` refuses
+        return
     missing = pd.isna(labels)
     if labels.dtype.kind in "fc":
         missing |= ~np.isfinite(labels)
