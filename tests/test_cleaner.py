@@ -583,19 +583,25 @@ def test_metadata_routing(small):
         pipe.fit(X, given, sample_weight=weights, groups=groups)
 
 
-def test_metadata_routing_reaches_the_score(small):
+@pytest.mark.parametrize("wrap", [lambda cleaner: cleaner, make_pipeline])
+def test_metadata_routing_reaches_the_score(small, wrap):
+    version = tuple(map(int, sklearn.__version__.split(".")[:2]))
+    if wrap is make_pipeline and version < (1, 8):
+        pytest.skip("scikit-learn's own pipelines did not hand it on")
     X, given, _, _ = small
     weights = np.where(given == 0, 5.0, 1.0)
     params = {"sample_weight": weights, "groups": np.arange(400) // 4}
     with sklearn.config_context(enable_metadata_routing=True):
         inside = GaussianNB().set_fit_request(sample_weight=False)
-        plain = make_pipeline(HubLabelCleaner(inside, cv=3, random_state=0))
+        plain = wrap(HubLabelCleaner(inside, cv=3, random_state=0))
         scores = cross_val_score(plain, X, given, cv=3)
         weighted = clone(plain)
-        weighted[-1].set_score_request(sample_weight=True)
+        cleaner = weighted if wrap is not make_pipeline else weighted[-1]
+        cleaner.set_score_request(sample_weight=True)
         unlike = cross_val_score(weighted, X, given, params=params, cv=3)
-        with pytest.raises(UnsetMetadataPassedError, match="HubLabelCleaner.score"):
-            plain.fit(X, given).score(X, given, sample_weight=weights)
+        if wrap is make_pipeline:  # itself it needs no request
+            with pytest.raises(UnsetMetadataPassedError, match="HubLabelCleaner.score"):
+                plain.fit(X, given).score(X, given, sample_weight=weights)
     np.testing.assert_array_equal(scores, cross_val_score(plain, X, given, cv=3))
     assert np.isfinite(unlike).all() and (scores != unlike).any()
 
