@@ -14,6 +14,7 @@ from sklearn.model_selection import GroupKFold
 
 from hubclean._adapt import HoldsBareModel, as_classifier
 from hubclean._compat import (
+    METHODS,
     HasMethods,
     Interval,
     MetadataRouter,
@@ -53,6 +54,7 @@ from hubclean.exceptions import LabelQualityWarning, LabelsError, ParameterError
 # What a table of JSON values may hold as it is; other values are told by their repr.
 _PLAIN = (str, int, float, bool, type(None))
 _REPR_LENGTH = 200
+_TRAINING = ("fit", "fit_transform", "fit_resample")
 
 
 class LabelIssueFinder(HoldsBareModel, MetaEstimatorMixin, BaseEstimator):
@@ -326,10 +328,11 @@ class LabelIssueFinder(HoldsBareModel, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         routing : MetadataRouter
-            Of ``fit`` and ``fit_transform``, and the requests of ``score``.
+            Of the methods that train, and the requests of ``score``.
         """
         training, splitting = MethodMapping(), MethodMapping()
-        for caller in ("fit", "fit_transform"):
+        # imbalanced-learn makes ``fit_resample`` one that scikit-learn routes.
+        for caller in (name for name in _TRAINING if name in METHODS):
             training.add(caller=caller, callee="fit")
             splitting.add(caller=caller, callee="split")
         # Folds of our own making take groups, as those of GroupKFold do.

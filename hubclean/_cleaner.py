@@ -408,7 +408,9 @@ class HubLabelCleaner(
             Each one of `classes_`.
         """
         X = self._check_rows(X)
-        return self.estimator_.predict(X)
+        labels = self.estimator_.predict(X)
+        # CatBoost gives a column, which compared with labels gives a table.
+        return np.ravel(labels) if np.shape(labels)[1:] == (1,) else labels
 
     def predict_proba(self, X):
         """Probabilities of the final estimator.

@@ -10,6 +10,7 @@ import os
 import sys
 
 from sklearn.base import _fit_context
+from sklearn.utils._metadata_requests import METHODS
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -31,6 +32,7 @@ from hubclean.exceptions import MissingPackageError
 __all__ = [
     "HasMethods",
     "Interval",
+    "METHODS",
     "MetadataRouter",
     "MethodMapping",
     "StrOptions",

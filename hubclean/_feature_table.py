@@ -1,12 +1,13 @@
 """X as a table of numbers, for leave-one-out.
 
-It imports only `hubclean.exceptions`.
+It imports only `hubclean._fingerprint` and `hubclean.exceptions`.
 """
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
+from hubclean._fingerprint import is_torch_tensor
 from hubclean.exceptions import RowsError
 
 # What `Auto` gives to leave-one-out, which holds 1,000 features for every row.
@@ -25,7 +26,7 @@ def is_table_of_numbers(X):
         if not all(is_numeric_dtype(d) and not is_complex_dtype(d) for d in X.dtypes):
             return False
         X = X.to_numpy(dtype=np.float64, na_value=np.nan)
-    elif isinstance(X, list | tuple) or hasattr(X, "to_numpy"):
+    elif isinstance(X, list | tuple) or hasattr(X, "to_numpy") or is_torch_tensor(X):
         try:
             X = np.asarray(X)
         except ValueError:  # rows of several lengths

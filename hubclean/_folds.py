@@ -16,7 +16,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from hubclean._compat import _routing_enabled
-from hubclean._hooks import epochs_to_average, last_step, offers, unset
+from hubclean._hooks import (
+    counts_classes,
+    epochs_to_average,
+    last_step,
+    offers,
+    unset,
+)
 from hubclean._progress import (
     advance,
     counting_into,
@@ -137,20 +143,33 @@ class FoldTask:
         if len(present) < len(self.classes) and unset(last, "classes"):
             last.set_params(classes=self.classes)
         params = _check_method_params(self.X, self.fit_params, indices=self.train)
+        labels, without_gap = self.labels[self.train], self._takes_no_gap(last, present)
+        if without_gap:
+            labels = np.searchsorted(present, self.codes[self.train])
         probs = fit_and_predict(
             model,
             take_rows(self.X, self.train),
-            self.labels[self.train],
+            labels,
             take_rows(self.X, self.test),
             self.average_epochs,
             params,
         )
         return align_columns(
             self._checked(probs, model),
-            model.classes_,
+            self.classes[present] if without_gap else model.classes_,
             self.classes,
             by=type(self.estimator).__name__,
         )
+
+    def _takes_no_gap(self, last, present):
+        """Whether labels that the others lack have to be counted anew for this fold.
+
+        Those of other rows, which the user gave to be evaluated, cannot be.
+        """
+        if len(present) == len(self.classes) or not counts_classes(last):
+            return False
+        counted = np.array_equal(self.classes, np.arange(len(self.classes)))
+        return counted and not any("eval_set" in name for name in self.fit_params or ())
 
     def _checked(self, probs, model):
         """Probabilities of a fold, or a clear word about what the model gave."""
@@ -202,7 +221,8 @@ def fit_and_predict(model, X, y, X_test, average_epochs, params):
             return _fit_pipeline(model, X, y, X_test, average_epochs, params)
         several = False  # the pipeline hands metadata on
     if not several:
-        return np.asarray(model.fit(X, y, **params).predict_proba(X_test))
+        model.fit(X, y, **params)  # which may forget to return itself
+        return np.asarray(model.predict_proba(X_test))
     if _evaluates(model):
         if average_epochs != "auto":
             model.set_params(average_epochs=average_epochs)

@@ -105,3 +105,18 @@ def last_step(estimator):
     while isinstance(estimator, Pipeline):
         estimator = estimator[-1]
     return estimator
+
+
+def counts_classes(estimator):
+    """Whether a classifier takes the labels 0 to n_classes - 1, and no others.
+
+    XGBoost's do. They are known by name, so it is not imported.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> counts_classes(LogisticRegression())
+    False
+    """
+    modules = (base.__module__ for base in type(estimator).__mro__)
+    return any(module.partition(".")[0] == "xgboost" for module in modules)

@@ -246,7 +246,7 @@ def _classes_of_columns(pred_probs, given, by):
     names = getattr(pred_probs, "columns", None)
     if names is None or isinstance(names, pd.RangeIndex):
         return None
-    names = list(names)
+    names = list(getattr(pred_probs, "column_names", names))  # a table of pyarrow
     own = {label: label for label in given.tolist()}
     if own.keys() <= set(names):
         return [own.get(name, name) for name in names]
@@ -254,7 +254,8 @@ def _classes_of_columns(pred_probs, given, by):
     if written.keys() == set(map(str, names)):
         return [written[str(name)] for name in names]
     if own.keys() & {name for name in names if isinstance(name, str)}:
-        code_labels(given, np.array(names, dtype=object), by=by, name="pred_probs")
+        once = np.array(list(dict.fromkeys(names)), dtype=object)
+        code_labels(given, once, by=by, name="pred_probs")
     return None
 
 

@@ -1,6 +1,6 @@
 """Checks of labels, their classes and their codes.
 
-It imports only `hubclean.exceptions`.
+It imports only `hubclean._rows` and `hubclean.exceptions`.
 """
 
 import warnings
@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import type_of_target
 
+from hubclean._rows import readable
 from hubclean.exceptions import LabelsError
 
 #: NumPy 2 has strings of any length; NumPy 1 has no such type.
@@ -68,20 +69,7 @@ def check_labels(y, *, by, n_samples=None, name="y"):
 
 def _as_1d(y, by, name):
     """Make a 1-D array; a column vector is flattened with scikit-learn's warning."""
-    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
-        missing = np.ma.getmaskarray(y)
-        y = np.array(y.data, dtype=object)
-        y[missing] = None
-    try:
-        labels = np.asarray(y)
-        if labels.dtype.kind in "US" and not isinstance(y, np.ndarray):
-            # NumPy made text of all of them, of a missing one and of numbers too.
-            labels = np.asarray(y, dtype=object)
-    except ValueError as exc:  # a ragged list
-        raise LabelsError(
-            f"{by}: `{name}` must be 1-D, one label for each row; got rows of "
-            f"different lengths ({exc}). Multi-label targets are not supported."
-        ) from exc
+    labels = _as_array(y, by, name)
     if labels.ndim == 2 and labels.shape[1] == 1:
         warnings.warn(
             "A column-vector y was passed when a 1d array was expected. Please change "
@@ -93,9 +81,11 @@ def _as_1d(y, by, name):
     if not labels.dtype.isnative:  # as files of other machines have them
         labels = labels.astype(labels.dtype.newbyteorder("="))
     if labels.ndim != 1:
+        got = f"shape {labels.shape}. Multi-label targets are not supported"
+        if labels.ndim == 0:
+            got = f"{type(y).__name__}, which is no sequence of labels"
         raise LabelsError(
-            f"{by}: `{name}` must be 1-D, one label for each row; got shape "
-            f"{labels.shape}. Multi-label targets are not supported."
+            f"{by}: `{name}` must be 1-D, one label for each row; got {got}."
         )
     if labels.dtype.kind in "US" or isinstance(labels.dtype, _STRING):
         # One dtype for text: `classes_[codes]` then never cuts a longer name.
@@ -107,7 +97,29 @@ def _as_1d(y, by, name):
     return labels
 
 
+def _as_array(y, by, name):
+    """Make an array of any shape, in which what is masked is missing."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        missing = np.ma.getmaskarray(y)
+        y = np.array(y.data, dtype=object)
+        y[missing] = None
+    y = readable(y)
+    try:
+        labels = np.asarray(y)
+    except ValueError as exc:  # a ragged list
+        raise LabelsError(
+            f"{by}: `{name}` must be 1-D, one label for each row; got rows of "
+            f"different lengths ({exc}). Multi-label targets are not supported."
+        ) from exc
+    if labels.dtype.kind in "US" and not isinstance(y, np.ndarray):
+        # NumPy made text of all of them, of a missing one and of numbers too.
+        labels = np.asarray(y, dtype=object)
+    return labels
+
+
 def _check_missing(labels, by, name):
+    if labels.dtype.kind == "V":  # records, which `_check_discrete` refuses
+        return
     missing = pd.isna(labels)
     if labels.dtype.kind in "fc":
         missing |= ~np.isfinite(labels)
@@ -142,9 +154,11 @@ def _check_discrete(labels, by, name):
             return
     target = _target_type(labels, by, name)
     if target not in ("binary", "multiclass"):
+        what = ", ".join(kinds) if labels.dtype.kind == "O" else labels.dtype
         raise LabelsError(
             f"{by}: Unknown label type: {target}. `{name}` must hold one class for "
-            "each row: strings, integers or booleans."
+            f"each row: strings, integers of 64 bits or booleans; got type {what}, "
+            f"{_plain(labels[0])} first. Turn each label into a string, for example."
         )
 
 

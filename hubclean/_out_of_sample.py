@@ -112,6 +112,10 @@ def _check_fold(fold, split, n_samples, by):
     """Check that a fold has positions that exist, and tests no row it trains on."""
     who = f"{by}: `cv` must give pairs of training and test rows"
     parts = [np.asarray(part) for part in split]
+    if len(parts) != 2 or any(part.ndim != 1 for part in parts):
+        raise ParameterError(
+            f"{who}, two arrays of positions; fold {fold} is {split!r:.100}."
+        )
     for part in parts:
         try:
             np.arange(n_samples)[part]

@@ -18,7 +18,7 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples
 
-from hubclean._fingerprint import fingerprint
+from hubclean._fingerprint import fingerprint, is_torch_tensor
 
 _BLOCK_BYTES = 1 << 24
 #: Types whose text says all.
@@ -90,7 +90,8 @@ def as_rows(X):
     """Make rows of X countable and indexable, without copying where they are.
 
     Sparse matrices become CSR, objects that only know how to become an array become
-    one.
+    one. Tensors are those that NumPy can read; a matrix, whose rows are matrices
+    again, is an array.
 
     Examples
     --------
@@ -99,9 +100,26 @@ def as_rows(X):
     """
     if is_lazy(X):
         return X
-    if type(X).__module__.startswith("tensorflow."):  # no lists of positions there
-        X = np.asarray(X)
-    return indexable(X)[0]
+    if type(X).__module__.startswith("tensorflow.") or isinstance(X, np.matrix):
+        X = np.asarray(X)  # TensorFlow takes no lists of positions
+    return indexable(readable(X))[0]
+
+
+def readable(values):
+    """PyTorch tensor that NumPy can read; anything else comes back as it is.
+
+    It reads none that has a gradient, is on a device, or in bfloat16.
+
+    Examples
+    --------
+    >>> readable([1, 2])
+    [1, 2]
+    """
+    if not is_torch_tensor(values):
+        return values
+    values = values.detach().cpu()
+    known = str(values.dtype) in ("torch.float64", "torch.float32", "torch.float16")
+    return values if known or not values.is_floating_point() else values.float()
 
 
 def take_rows(X, indices):

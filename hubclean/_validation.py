@@ -15,7 +15,7 @@ from hubclean._compat import (
     _check_n_features,
     validate_parameter_constraints,
 )
-from hubclean._rows import as_rows, n_rows
+from hubclean._rows import as_rows, n_rows, readable
 from hubclean.exceptions import (
     EstimatorError,
     ParameterError,
@@ -68,6 +68,7 @@ def check_choice(value, choices, *, name, by):
 
 def _as_matrix(pred_probs, by):
     """A 2-D array of numbers, of what is or may become one."""
+    pred_probs = readable(pred_probs)
     if isinstance(pred_probs, np.ma.MaskedArray):
         pred_probs = pred_probs.astype(np.float64).filled(np.nan)
     if isinstance(pred_probs, pd.DataFrame) and _has_nullable(pred_probs):
@@ -278,6 +279,8 @@ def _refuse_collections(X):
             "its length is the number of its keys; put what belongs to a row into one "
             "array"
         )
+    if hasattr(X, "npartitions") and not hasattr(X, "chunks"):  # arrays have rows
+        raise TypeError("its rows lie in partitions; pass X.compute()")
     modules = (f"{base.__module__}.{base.__name__}" for base in type(X).__mro__)
     if "torch.utils.data.dataset.Dataset" in modules:
         raise TypeError(

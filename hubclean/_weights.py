@@ -33,6 +33,13 @@ def weight_parameter(estimator):
     return "sample_weight" if takes else None
 
 
+def _resamples(estimator):
+    """Whether a pipeline, imbalanced-learn's, has other rows when weights are used."""
+    return isinstance(estimator, Pipeline) and any(
+        hasattr(step, "fit_resample") or _resamples(step) for _, step in estimator.steps
+    )
+
+
 def _hands_on(estimator):
     """Whether it is one of those that vote or are stacked, which hand on anything."""
     named = isinstance(getattr(estimator, "estimators", None), list)
@@ -47,7 +54,8 @@ def _takes_anything(function):
 def takes_weights(estimator):
     """Whether rows can be weighed, by the classifiers inside an ensemble too.
 
-    An adapter may say so itself, by its method ``takes_sample_weight``.
+    An adapter may say so itself, by its method ``takes_sample_weight``. A pipeline that
+    resamples hands on the weights of rows that are no longer the same.
 
     Examples
     --------
@@ -56,6 +64,8 @@ def takes_weights(estimator):
     >>> takes_weights(CalibratedClassifierCV(KNeighborsClassifier()))
     False
     """
+    if _resamples(estimator):
+        return False
     estimator = last_step(estimator)
     if hasattr(estimator, "takes_sample_weight"):
         return estimator.takes_sample_weight()
@@ -99,11 +109,14 @@ def check_weight_parameter(estimator, correction, fit_params, *, by):
         If it does not.
     """
     if not takes_weights(estimator):
-        inside = " or hands it to one that does not"
+        inside = ""
+        if _resamples(estimator):
+            inside = ", as one of its steps resamples the rows"
+        elif weight_parameter(estimator):
+            inside = " or hands it to one that does not"
         raise ParameterError(
             f"{by}: correction={correction!r} needs an estimator whose `fit` takes "
-            f"`sample_weight`; {type(estimator).__name__} does not"
-            f"{inside if weight_parameter(estimator) else ''}. Use "
+            f"`sample_weight`; {type(estimator).__name__} does not{inside}. Use "
             "correction='auto', 'prune' or 'relabel'."
         )
     if not weights_reach(estimator, fit_params):

@@ -1,5 +1,7 @@
 """Bad input gets one clear error before any training."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +62,9 @@ BAD_LABELS = [
     (np.array([(1, 2.0)] * 12, dtype="i8,f8"), r"label type: records of several"),
     (["a", "\udcff"] * 6, r"names that can be written as UTF-8; got '\\udcff'"),
     (["a", 1, True] * 4, r"labels of one type; got a mix of bool, int, str"),
+    ({"a": 1, "b": 2}, r"one label for each row; got dict, which is no sequence"),
+    ([date(2026, 1, 1 + i % 2) for i in range(12)], r"got type date, .* a string"),
+    ([2**70, -1] * 6, r"integers of 64 bits or booleans; got type int"),
 ]
 
 
@@ -122,6 +127,8 @@ def test_folds_that_cannot_be_made():
     folds = [(np.arange(6), np.arange(6, 12)), (np.arange(6, 12),)]
     with pytest.raises(ParameterError, match="expected 2, got 1"):
         HubLabelCleaner(NeverTrained(), cv=folds).fit(X, Y)
+    with pytest.raises(ParameterError, match=r"two arrays of pos.*; fold 0 is \(1, 2"):
+        HubLabelCleaner(NeverTrained(), cv=[(1, 2)]).fit(X, Y)
     beyond = [(np.arange(6), np.arange(6, 13))]
     with pytest.raises(
         ParameterError, match=r"positions 0 to 11; fold 0 has .* 12 is out"
@@ -247,6 +254,28 @@ class Coded(LogisticRegression):
 def test_what_is_no_probability(estimator, message):
     with pytest.raises(EstimatorError, match=message):
         HubLabelCleaner(estimator, cv=4, random_state=0).fit(X, Y)
+
+
+class Silent(LogisticRegression):
+    """Returns nothing from fit."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+
+
+def test_a_fit_that_returns_nothing_is_none_of_our_business():
+    silent, plain = (
+        HubLabelCleaner(estimator, cv=4, threshold=0.0, random_state=0).fit(X, Y)
+        for estimator in (Silent(), LogisticRegression())
+    )
+    np.testing.assert_array_equal(silent.pred_probs_, plain.pred_probs_)
+
+
+def test_partitions_of_dask_are_no_rows():
+    frame = pytest.importorskip("dask.dataframe").from_pandas(pd.DataFrame(X))
+    for rows in (frame, frame[0]):
+        with pytest.raises(RowsError, match=r"lie in partitions; pass X.compute\(\)"):
+            HubLabelCleaner(NeverTrained()).fit(rows, Y)
 
 
 @pytest.mark.parametrize("rule", ["auto", "prune_by_noise_rate", "both"])

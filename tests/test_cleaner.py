@@ -583,24 +583,68 @@ def test_metadata_routing(small):
         pipe.fit(X, given, sample_weight=weights, groups=groups)
 
 
-def test_metadata_routing_reaches_the_score(small):
+@pytest.mark.parametrize("wrap", [lambda cleaner: cleaner, make_pipeline])
+def test_metadata_routing_reaches_the_score(small, wrap):
+    version = tuple(map(int, sklearn.__version__.split(".")[:2]))
+    if wrap is make_pipeline and version < (1, 8):
+        pytest.skip("scikit-learn's own pipelines did not hand it on")
     X, given, _, _ = small
     weights = np.where(given == 0, 5.0, 1.0)
     params = {"sample_weight": weights, "groups": np.arange(400) // 4}
     with sklearn.config_context(enable_metadata_routing=True):
         inside = GaussianNB().set_fit_request(sample_weight=False)
-        plain = make_pipeline(HubLabelCleaner(inside, cv=3, random_state=0))
+        plain = wrap(HubLabelCleaner(inside, cv=3, random_state=0))
         scores = cross_val_score(plain, X, given, cv=3)
         weighted = clone(plain)
-        weighted[-1].set_score_request(sample_weight=True)
+        cleaner = weighted if wrap is not make_pipeline else weighted[-1]
+        cleaner.set_score_request(sample_weight=True)
         unlike = cross_val_score(weighted, X, given, params=params, cv=3)
-        with pytest.raises(UnsetMetadataPassedError, match="HubLabelCleaner.score"):
-            plain.fit(X, given).score(X, given, sample_weight=weights)
+        if wrap is make_pipeline:  # itself it needs no request
+            with pytest.raises(UnsetMetadataPassedError, match="HubLabelCleaner.score"):
+                plain.fit(X, given).score(X, given, sample_weight=weights)
     np.testing.assert_array_equal(scores, cross_val_score(plain, X, given, cv=3))
     assert np.isfinite(unlike).all() and (scores != unlike).any()
 
 
+class Column(GaussianNB):
+    """Predicts a column, as CatBoost does for three classes and more."""
+
+    def predict(self, X):
+        return super().predict(X)[:, None]
+
+
+def test_labels_are_no_column(small):
+    X, given, _, _ = small
+    cleaner = HubLabelCleaner(Column(), random_state=0).fit(X, given)
+    plain = HubLabelCleaner(GaussianNB(), random_state=0).fit(X, given)
+    np.testing.assert_array_equal(cleaner.predict(X), plain.predict(X), strict=True)
+
+
 # ------------------------------------------------------ rare classes, odd folds
+
+
+class Counting(GaussianNB):
+    """Refuses what XGBoost refuses."""
+
+    __module__ = "xgboost.sklearn"
+
+    def fit(self, X, y):
+        expected = np.arange(len(np.unique(y)))
+        if not np.array_equal(np.unique(y), expected):
+            raise ValueError(f"Invalid classes inferred. Expected: {expected}")
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("wrap", [lambda inside: inside, make_pipeline])
+@pytest.mark.filterwarnings("ignore::hubclean.exceptions.LabelQualityWarning")
+def test_folds_lack_a_class_of_a_classifier_that_counts_them(small, wrap):
+    X, given, _, _ = small
+    y = np.where(given == 1, 3, given)
+    y[7] = 1  # the only one: the fold that tests it trains without it
+    counted = HubLabelCleaner(wrap(Counting()), cv=3, random_state=0).fit(X, y)
+    plain = HubLabelCleaner(wrap(GaussianNB()), cv=3, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(counted.pred_probs_, plain.pred_probs_)
+    np.testing.assert_array_equal(counted.classes_, np.arange(4))
 
 
 def test_a_class_smaller_than_cv_shrinks_the_folds(small):

@@ -144,6 +144,24 @@ def test_columns_of_other_names_are_in_the_order_of_the_classes(columns):
     pd.testing.assert_frame_equal(table, find_label_issues(labels, PROBS[:, ::-1]))
 
 
+def test_columns_of_a_table_of_pyarrow_are_named_too():
+    pyarrow = pytest.importorskip("pyarrow")
+    labels = np.array(["a", "b"])[LABELS]
+    table = pyarrow.table({"b": PROBS[:, 1], "a": PROBS[:, 0]})
+    expected = find_label_issues(labels, PROBS)
+    pd.testing.assert_frame_equal(find_label_issues(labels, table), expected)
+
+
+def test_tensors_as_a_model_gives_them():
+    torch = pytest.importorskip("torch")
+    labels = torch.tensor(LABELS)
+    expected = find_label_issues(LABELS, PROBS)
+    probs = torch.tensor(PROBS, requires_grad=True) * 1
+    pd.testing.assert_frame_equal(find_label_issues(labels, probs), expected)
+    half = find_label_issues(labels, probs.to(torch.bfloat16))
+    assert half["is_label_issue"].equals(expected["is_label_issue"])
+
+
 def test_rows_named_like_the_labels_in_another_order():
     labels = pd.Series(LABELS, index=list("vwxyz"))
     probs = pd.DataFrame(PROBS, index=labels.index)
@@ -165,6 +183,8 @@ def test_a_class_that_no_column_is_named_after():
     labels = np.array(["a", "b"])[LABELS]
     with pytest.raises(LabelsError, match=r"in `pred_probs`; got 'b' in row 2\. Known"):
         find_label_issues(labels, named_columns(["a", "c"]))
+    with pytest.raises(LabelsError, match=r"in `pred_probs`; got 'b' in row 2\. Known"):
+        find_label_issues(labels, named_columns(["a", "a"]))
 
 
 def test_a_warning_where_the_model_can_tell_nothing():

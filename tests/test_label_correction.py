@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from imblearn import FunctionSampler
+from imblearn.pipeline import make_pipeline as make_resampling
 from sklearn import config_context
 from sklearn.datasets import make_blobs
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, VotingClassifier
@@ -264,6 +266,25 @@ def test_auto_asks_the_estimators_inside_too(small, estimator, takes):
     X, given, true, _ = small
     assert takes_weights(estimator) == takes
     assert final_fit(X, given, "auto", estimator).score(X, true) > 0.8
+
+
+def shuffled(X, y):
+    order = np.random.default_rng(0).permutation(len(y))
+    return X[order], y[order]
+
+
+def test_weights_do_not_go_to_rows_that_a_step_resampled(small):
+    X, given, true, _ = small
+    resampling = make_resampling(FunctionSampler(func=shuffled), GaussianNB())
+    assert not takes_weights(make_pipeline(StandardScaler(), resampling))
+    # As for an estimator that takes no weights, and no longer those of other rows.
+    auto = final_fit(X, given, "auto", resampling)
+    sampler = LabelCleaningSampler(resampling, correction="auto", random_state=0)
+    kept, labels = sampler.fit_resample(X, given)
+    expected = GaussianNB().fit(kept, labels).predict_proba(X)
+    np.testing.assert_allclose(auto.predict_proba(X), expected)
+    with pytest.raises(ParameterError, match="one of its steps resamples the rows"):
+        final_fit(X, given, "weight", resampling)
 
 
 def voting(*inside):

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from hubclean._data_identity import DataIdentity
-from hubclean._rows import n_rows, row_digests, take_rows
+from hubclean._rows import as_rows, n_rows, row_digests, take_rows
 
 NUMBERS = np.array([[0.0, 1.0], [-0.0, 1.0], [2.0, 3.0], [1.0, 0.0]])
 
@@ -148,3 +148,10 @@ def test_equal_numbers_in_other_shapes_are_other_rows():
     digests = row_digests(rows)
     assert digests[0] == digests[2] != digests[1]
     assert digests[1] == row_digests(rows[1:2])[0]
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of NumPy
+def test_a_matrix_is_an_array_of_its_rows():
+    rows = as_rows(np.matrix(NUMBERS))
+    assert type(rows) is np.ndarray
+    np.testing.assert_array_equal(row_digests(rows), row_digests(NUMBERS))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from imblearn.pipeline import Pipeline as ResamplingPipeline
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -119,3 +120,17 @@ def test_same_seed_same_rows(small, n_jobs):
     one = sampler.fit(X, given).sample_indices_
     other = clone(sampler).set_params(n_jobs=None).fit(X, given).sample_indices_
     np.testing.assert_array_equal(one, other)
+
+
+def test_metadata_routing_reaches_the_sampler_in_a_pipeline(small):
+    X, given, _, _ = small
+    weights = np.random.default_rng(0).uniform(0.1, 2, 400)
+    metadata = {"groups": np.arange(400) // 40, "sample_weight": weights}
+    with config_context(enable_metadata_routing=True):
+        inside = GaussianNB().set_fit_request(sample_weight=True)
+        sampler = LabelCleaningSampler(inside, random_state=0)
+        model = GaussianNB().set_fit_request(sample_weight=False)
+        pipe = ResamplingPipeline([("clean", sampler), ("model", model)])
+        pipe.fit(X, given, **metadata)
+        alone = clone(sampler).fit(X, given, **metadata)
+    np.testing.assert_array_equal(pipe[0].pred_probs_, alone.pred_probs_)

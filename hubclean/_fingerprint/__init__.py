@@ -5,5 +5,6 @@ nothing from hubclean.
 """
 
 from hubclean._fingerprint._namer import fingerprint, is_how
+from hubclean._fingerprint._networks import is_torch_tensor
 
-__all__ = ["fingerprint", "is_how"]
+__all__ = ["fingerprint", "is_how", "is_torch_tensor"]

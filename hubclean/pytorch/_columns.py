@@ -15,7 +15,7 @@ from scipy import sparse
 
 from hubclean._fingerprint import fingerprint
 from hubclean._lazy_column import LazyRows
-from hubclean._rows import is_lazy, n_rows
+from hubclean._rows import is_lazy, n_rows, readable
 from hubclean.exceptions import ParameterError
 from hubclean.pytorch._randomness import lent
 
@@ -266,7 +266,7 @@ def _in_memory(X):
     if sparse.issparse(X):
         return sparse.csr_array(X)
     if isinstance(X, torch.Tensor):
-        return X.detach().cpu().numpy()
+        return readable(X).numpy()
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     array = X if isinstance(X, np.ndarray) else _from_list(X)

@@ -39,6 +39,32 @@ def test_a_bare_module_goes_straight_into_the_cleaner(table, module):
     assert isinstance(cleaner.estimator_, hp.TorchClassifier)
 
 
+@pytest.mark.parametrize(
+    ("make", "exact"),
+    [
+        (torch.tensor, True),
+        (lambda values: torch.tensor(values).float().requires_grad_(), True),
+        (lambda values: nn.Parameter(torch.tensor(values).float()) * 1, True),
+        (lambda values: torch.tensor(values, dtype=torch.bfloat16), False),
+    ],
+    ids=["plain", "leaf", "of a network", "bfloat16"],
+)
+@pytest.mark.parametrize("estimator", [None, "network"])
+def test_tensors_that_numpy_does_not_read(table, make, exact, estimator):
+    """With a gradient, the end of the training itself failed."""
+    X, y = table
+    X = X.astype(np.float32).astype(np.float64)
+    estimator = estimator and net(epochs=8)
+    plain = HubLabelCleaner(estimator, evidence="auto", cv=2, random_state=0)
+    cleaner = clone(plain).fit(make(X), make(y))
+    found = cleaner.transform(make(X))
+    np.testing.assert_array_equal(found[:, 1], cleaner.label_issues_["label_quality"])
+    assert len(cleaner.evidence_.kinds) == 2  # tensors are tables of numbers, too
+    expected = plain.fit(X, y).pred_probs_
+    tolerance = 1e-4 if exact else 0.1
+    np.testing.assert_allclose(cleaner.pred_probs_, expected, atol=tolerance)
+
+
 @pytest.mark.filterwarnings("ignore:.*nearly all labels of:UserWarning")
 def test_a_module_may_be_evidence(table):
     alone, wrapped = (
